@@ -1,0 +1,217 @@
+"""What the add-on and the backend say to each other: requests, events and errors.
+
+Standard library only, because both halves import it. A job is a folder: ``request.json`` is its only input, everything
+else in it comes out. A message on the pipe only announces what is in the folder. Messages are JSON objects, one a line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+PROTOCOL_VERSION = 1
+SCHEMA_VERSION = 1
+
+MAX_PROMPT_CHARS = 2000
+MAX_FRAMES = 4096
+MIN_HEIGHT_PX, MAX_HEIGHT_PX = 128, 4096
+MAX_WIDTH_PX = 16384
+FOV_RANGE_DEG = (40.0, 110.0)
+METHODS = ("skyloop",)
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class ErrorKind(StrEnum):
+    """Everything that can go wrong, as a closed set; the add-on picks the icon and the advice by it."""
+
+    BAD_REQUEST = "bad_request"
+    MISSING_MODEL = "missing_model"
+    OUT_OF_MEMORY = "out_of_memory"
+    DISK_FULL = "disk_full"
+    DEVICE_LOST = "device_lost"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class SkyloopError(Exception):
+    """A failure that a user can read: what happened in one sentence, and what to do in another."""
+
+    def __init__(self, kind: ErrorKind, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+
+    @property
+    def line(self) -> str:
+        """Message and hint as one line."""
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def exit_code(self) -> int:
+        """The command line's exit code: 2 the request is wrong, 130 cancelled, 1 anything else."""
+        return {ErrorKind.BAD_REQUEST: 2, ErrorKind.MISSING_MODEL: 2, ErrorKind.CANCELLED: 130}.get(self.kind, 1)
+
+
+def bad_request(message: str, hint: str = "") -> SkyloopError:
+    """The request cannot be done as it stands: ``message`` says what is wrong, ``hint`` what would be right."""
+    return SkyloopError(ErrorKind.BAD_REQUEST, message, hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """One tree that holds all that affects a result. Serialised as ``request.json``.
+
+    ``width`` x ``height`` are pixels; a sphere (``flat`` false) is 2:1 equirectangular. ``wrap`` joins the left and
+    right edge of a flat panorama. ``fov_deg`` is how much of the world one model window sees while the layout forms.
+    ``steps`` and ``guidance`` of 0 mean the model's own defaults.
+    """
+
+    prompt: str
+    negative: str = ""
+    width: int = 1024
+    height: int = 512
+    frames: int = 16
+    fps: float = 8.0
+    loop: bool = True
+    flat: bool = False
+    wrap: bool = False
+    seed: int = 0
+    model: str = "builtin"
+    method: str = "skyloop"
+    steps: int = 0
+    guidance: float = 0.0
+    fov_deg: float = 90.0
+    device: str = "auto"
+    schema: int = SCHEMA_VERSION
+
+    def problems(self) -> list[str]:
+        """Every reason why this cannot be generated, each naming the field and what would be right; empty when fine."""
+        found: list[str] = []
+
+        def check(ok: bool, text: str) -> None:
+            if not ok:
+                found.append(text)
+
+        check(bool(self.prompt.strip()), "prompt is empty: describe the sky in a few words.")
+        for name in ("prompt", "negative"):
+            n = len(getattr(self, name))
+            check(n <= MAX_PROMPT_CHARS, f"{name} has {n} characters: at most {MAX_PROMPT_CHARS} are read.")
+        check(self.negative == "" or bool(self.negative.strip()), "negative is only spaces: leave it empty.")
+        check(
+            MIN_HEIGHT_PX <= self.height <= MAX_HEIGHT_PX and self.height % 16 == 0,
+            f"height {self.height}: use a multiple of 16 from {MIN_HEIGHT_PX} to {MAX_HEIGHT_PX}.",
+        )
+        if not self.flat:
+            check(
+                self.width == 2 * self.height,
+                f"size {self.width}x{self.height}: a 360° sky is twice as wide as high, such as 1024x512.",
+            )
+            check(not self.wrap, "wrap belongs to flat panoramas: a 360° sky always wraps.")
+        else:
+            check(
+                MIN_HEIGHT_PX <= self.width <= MAX_WIDTH_PX and self.width % 16 == 0,
+                f"width {self.width}: use a multiple of 16 from {MIN_HEIGHT_PX} to {MAX_WIDTH_PX}.",
+            )
+        check(1 <= self.frames <= MAX_FRAMES, f"frames {self.frames}: use 1 to {MAX_FRAMES}.")
+        check(1.0 <= self.fps <= 120.0, f"fps {self.fps:g}: use 1 to 120.")
+        check(0 <= self.seed < 2**63, f"seed {self.seed}: use 0 to 2^63-1.")
+        check(0 <= self.steps <= 200, f"steps {self.steps}: use 1 to 200, or 0 for the model's own number.")
+        check(0.0 <= self.guidance <= 30.0, f"guidance {self.guidance:g}: use 1 to 30, or 0 for the model's own.")
+        lo, hi = FOV_RANGE_DEG
+        check(lo <= self.fov_deg <= hi, f"fov {self.fov_deg:g}: use {lo:g} to {hi:g} degrees.")
+        check(self.method in METHODS, f"method {self.method!r}: use {' or '.join(METHODS)}.")
+        check(self.device in DEVICES, f"device {self.device!r}: use one of {', '.join(DEVICES)}.")
+        return found
+
+    def validated(self) -> GenerateRequest:
+        """This request, or a ``bad_request`` error that names the first problem."""
+        if found := self.problems():
+            raise bad_request(found[0])
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(document: Any) -> GenerateRequest:
+        """Check the types and names of a parsed ``request.json``; values are checked by :meth:`problems`.
+
+        Raises ``SkyloopError(bad_request)`` that names the field.
+        """
+        if not isinstance(document, dict):
+            raise bad_request("request.json is not a JSON object.", "Write the request anew.")
+        schema = document.get("schema", SCHEMA_VERSION)
+        if schema != SCHEMA_VERSION:
+            raise bad_request(f"request schema {schema!r} is not {SCHEMA_VERSION}.", "Use matching Skyloop versions.")
+        known = {f.name for f in fields(GenerateRequest)}
+        if unknown := sorted(set(document) - known):
+            raise bad_request(f"unknown request field {str(unknown[0])[:40]!r}.", f"Known: {', '.join(sorted(known))}.")
+        if "prompt" not in document:
+            raise bad_request("prompt is missing.", "Describe the sky in a few words.")
+        return GenerateRequest(**{k: _typed(k, v) for k, v in document.items()})
+
+
+_TYPES: dict[str, type] = get_type_hints(GenerateRequest)
+
+
+def _typed(name: str, value: Any) -> Any:
+    want = _TYPES[name]
+    if want is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if type(value) is not want or (want is float and not math.isfinite(value)):
+        raise bad_request(f"{name} must be {want.__name__}, not {str(value)[:40]!r}.")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to a job, or to the backend (``job`` empty). ``data`` by ``type``:
+
+    ======== =====================================================================
+    hello     protocol, version, devices: [{id, name, memory_mb}]
+    accepted  (none)
+    phase     name, done, total, unit; ``done == total`` ends the phase
+    preview   file: a PNG in the job folder, replaced in place
+    done      result: the content of ``result.json``
+    failed    kind (:class:`ErrorKind`), message, hint, log
+    cancelled (none)
+    heartbeat (none)
+    ======== =====================================================================
+    """
+
+    type: str
+    job: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+    def to_line(self) -> str:
+        return json.dumps({"type": self.type, "seq": self.seq, "job": self.job, **self.data}, ensure_ascii=False)
+
+    @staticmethod
+    def from_line(line: str) -> Event:
+        """Parse one line of the pipe. Raises ``ValueError`` when it is not an event."""
+        document = json.loads(line)
+        if not isinstance(document, dict) or document.get("type") not in EVENT_TYPES:
+            raise ValueError(f"not an event: {line[:80]!r}")
+        data = {k: v for k, v in document.items() if k not in ("type", "seq", "job")}
+        return Event(type=document["type"], job=str(document.get("job", "")), seq=int(document.get("seq", 0)), data=data)
+
+
+EVENT_TYPES = frozenset({"hello", "accepted", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
+REQUEST_TYPES = frozenset({"generate", "cancel", "unload", "probe", "shutdown"})
+
+
+def phase(name: str, done: int, total: int, unit: str = "step") -> Event:
+    """Progress of one phase of a job: ``done`` of ``total`` ``unit``s."""
+    return Event(type="phase", data={"name": name, "done": done, "total": total, "unit": unit})
+
+
+def failed(error: SkyloopError, log: str = "") -> Event:
+    return Event(
+        type="failed",
+        data={"kind": error.kind.value, "message": error.message, "hint": error.hint, "log": log},
+    )
