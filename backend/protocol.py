@@ -100,6 +100,7 @@ class GenerateRequest:
         for name in ("prompt", "negative"):
             n = len(getattr(self, name))
             check(n <= MAX_PROMPT_CHARS, f"{name} has {n} characters: at most {MAX_PROMPT_CHARS} are read.")
+            check(_is_unicode(getattr(self, name)), f"{name} is not valid Unicode text: type it anew.")
         check(self.negative == "" or bool(self.negative.strip()), "negative is only spaces: leave it empty.")
         check(
             MIN_HEIGHT_PX <= self.height <= MAX_HEIGHT_PX and self.height % 16 == 0,
@@ -167,9 +168,55 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
+def _is_unicode(text: str) -> bool:
+    # Half a surrogate pair, from a terminal in another encoding, could not be written to request.json.
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What the add-on asks of the backend: ``{"type": "generate", "job": "7f3a", "path": "/skies/7f3a"}``, one a line.
+
+    ========= ====================================================================
+    generate  job: a name of the sender's choice; path: the job folder, absolute, with its request.json
+    cancel    job; running: it stops at its next step, waiting: it is dropped
+    unload    give the memory of loaded models back, once the running job is over; answered by ``accepted``
+    probe     answered by ``hello``
+    shutdown  cancel everything and exit
+    ========= ====================================================================
+    """
+
+    type: str
+    job: str = ""
+    path: str = ""
+
+    def to_line(self) -> str:
+        return json.dumps({k: v for k, v in asdict(self).items() if v}, ensure_ascii=False)
+
+    @staticmethod
+    def from_line(line: str) -> Command:
+        """Parse one line of the pipe. Raises ``SkyloopError(bad_request)`` that says what is wrong with it."""
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise bad_request(f"not a JSON line: {line[:80]!r}.") from error
+        if not isinstance(document, dict) or document.get("type") not in tuple(REQUEST_TYPES):
+            raise bad_request(f"not a request: {line[:80]!r}.", f"Known types: {', '.join(sorted(REQUEST_TYPES))}.")
+        if unknown := sorted(set(document) - {"type", "job", "path"}):
+            raise bad_request(f"unknown field {unknown[0][:40]!r} in {document['type']}.")
+        command = Command(**document)
+        needed = {"generate": ("job", "path"), "cancel": ("job",)}.get(command.type, ())
+        for name in ("job", "path"):
+            value = getattr(command, name)
+            if not isinstance(value, str) or (name in needed and not value):
+                raise bad_request(f"{command.type} needs a {name}, as text.")
+        return command
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a job, or to the backend (``job`` empty). ``data`` by ``type``:
+    """Something that happened to a job, or to the backend (``job`` empty). ``seq`` counts the events of one stream (the
+    pipe, or a job's ``events.jsonl``) from 0 without gaps. ``data`` by ``type``:
 
     ======== =====================================================================
     hello     protocol, version, devices: [{id, name, memory_mb}]
@@ -179,7 +226,7 @@ class Event:
     done      result: the content of ``result.json``
     failed    kind (:class:`ErrorKind`), message, hint, log
     cancelled (none)
-    heartbeat (none)
+    heartbeat (none); every 2 s from the start, so it may come before hello
     ======== =====================================================================
     """
 
@@ -189,16 +236,22 @@ class Event:
     seq: int = 0
 
     def to_line(self) -> str:
-        return json.dumps({"type": self.type, "seq": self.seq, "job": self.job, **self.data}, ensure_ascii=False)
+        head = {"type": self.type, "seq": self.seq, "job": self.job}
+        return json.dumps({**head, **self.data, **head}, ensure_ascii=False)  # data cannot replace the head
 
     @staticmethod
     def from_line(line: str) -> Event:
         """Parse one line of the pipe. Raises ``ValueError`` when it is not an event."""
-        document = json.loads(line)
-        if not isinstance(document, dict) or document.get("type") not in EVENT_TYPES:
+        try:
+            document = json.loads(line)
+        except RecursionError as error:
+            raise ValueError(f"not an event: {line[:80]!r}") from error
+        if not isinstance(document, dict) or document.get("type") not in tuple(EVENT_TYPES):
             raise ValueError(f"not an event: {line[:80]!r}")
-        data = {k: v for k, v in document.items() if k not in ("type", "seq", "job")}
-        return Event(type=document["type"], job=str(document.get("job", "")), seq=int(document.get("seq", 0)), data=data)
+        kind, job, seq = document.pop("type"), document.pop("job", ""), document.pop("seq", 0)
+        if not isinstance(job, str) or type(seq) is not int:
+            raise ValueError(f"not an event: {line[:80]!r}")
+        return Event(type=kind, job=job, seq=seq, data=document)
 
 
 EVENT_TYPES = frozenset({"hello", "accepted", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
