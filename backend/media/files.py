@@ -41,23 +41,45 @@ def writing(path: Path) -> Iterator[None]:
         raise write_error(error, path) from error
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A new name beside ``path`` to write to; it becomes ``path`` on a normal end and is removed after an exception.
+def begin(path: Path) -> Path:
+    """An empty file of a new name beside ``path``, with its suffix; made at once, so that a bad place fails early.
 
-    The suffix is kept, because encoders choose the format by it. Raises ``SkyloopError`` (disk_full, bad_request,
-    internal) for any ``OSError``, including those of the caller's own writes.
+    Write to it, then :func:`commit` or :func:`discard` it. Raises ``SkyloopError`` (disk_full, bad_request, internal).
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.part{path.suffix}")
+    with writing(path):
+        beside.touch(exist_ok=False)
+    return beside
+
+
+def commit(beside: Path, path: Path) -> None:
+    """Give ``beside`` the name ``path`` once its content is safely on the disk. Raises like :func:`begin`."""
+    with writing(path):
+        _flush(beside)
+        _rename(beside, path)
+
+
+def discard(beside: Path) -> None:
+    """Remove ``beside`` if it is still there."""
+    with contextlib.suppress(OSError):
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside ``path`` to write to; it becomes ``path`` on a normal end, and goes after an exception.
+
+    Raises ``SkyloopError`` (disk_full, bad_request, internal) for any ``OSError``, those of the body included.
+    """
+    path = Path(path)
+    beside = begin(path)
     try:
         with writing(path):
             yield beside
-            _flush(beside)
-            _rename(beside, path)
+        commit(beside, path)
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        discard(beside)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
