@@ -1,0 +1,98 @@
+"""Job folders: making one, reading it back, listing them. The folders are the history; nothing else is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...backend.media.files import atomic_write, write_error
+from ...backend.protocol import ErrorKind, GenerateRequest, SkyloopError
+
+MAX_HISTORY = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """One finished, running or failed generation, read from its folder."""
+
+    folder: Path
+    request: GenerateRequest
+    finished: bool
+
+    @property
+    def movie(self) -> Path:
+        return self.folder / "sky.mp4"
+
+    @property
+    def poster(self) -> Path:
+        return self.folder / "poster.png"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def title(self) -> str:
+        return shorten(self.request.prompt)
+
+
+def shorten(text: str, length: int = 48) -> str:
+    """``text`` on one line of at most ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def create(root: Path, request: GenerateRequest) -> Path:
+    """Make a new job folder in ``root`` with its ``request.json``. Raises ``SkyloopError`` when that cannot be written."""
+    slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:32].strip("-") or "sky"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
+    folder, n = root / name, 1
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                n += 1
+                folder = root / f"{name}-{n}"
+        write_json(folder / "request.json", request.to_json())
+    except OSError as error:
+        raise write_error(error, folder) from error
+    return folder.resolve()
+
+
+def write_json(path: Path, document: Any) -> None:
+    atomic_write(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+
+def read(folder: Path) -> Job:
+    """The job in ``folder``. Raises ``SkyloopError`` when there is none that this version can read."""
+    try:
+        request = GenerateRequest.from_json(json.loads((folder / "request.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise SkyloopError(
+            ErrorKind.BAD_REQUEST, f"There is no Skyloop job in {folder}.", "It may have been moved or deleted."
+        ) from error
+    return Job(folder, request, finished=(folder / "result.json").is_file() and (folder / "sky.mp4").is_file())
+
+
+def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Job]:
+    """Finished jobs in ``roots``, newest first. Folders that hold anything else are passed over."""
+    folders = {entry.resolve() for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()}
+    found = []
+    for folder in sorted(folders, key=lambda f: f.name, reverse=True):
+        try:
+            job = read(folder)
+        except SkyloopError:
+            continue
+        if job.finished:
+            found.append(job)
+        if len(found) == limit:
+            break
+    return found

@@ -1,0 +1,332 @@
+"""What Skyloop is doing now, as one state machine: installing, generating, cancelling, failed.
+
+``tick()`` is the only thing that moves it. In Blender a timer calls it; without a window (where timers do not run) a loop
+does. It never waits, so the owner's thread stays free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from ...backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError
+from . import jobs
+from .client import BackendClient
+
+log = logging.getLogger(__name__)
+
+CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
+TICK_BUDGET_S = 0.004
+
+
+class State(StrEnum):
+    NOT_INSTALLED = "not_installed"
+    INSTALLING = "installing"
+    READY = "ready"
+    STARTING = "starting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    FAILED = "failed"
+
+
+IDLE = frozenset({State.READY, State.FAILED})
+GENERATING = frozenset({State.STARTING, State.RUNNING, State.CANCELLING})
+LABELS = {
+    State.NOT_INSTALLED: "The generator is not installed",
+    State.INSTALLING: "Installing the generator",
+    State.READY: "Ready",
+    State.STARTING: "Starting the generator",
+    State.RUNNING: "Generating",
+    State.CANCELLING: "Cancelling",
+    State.FAILED: "The last run failed",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the present phase is: ``done`` of ``total`` ``unit``s; a total of 0 means nobody knows."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+    @property
+    def factor(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def text(self) -> str:
+        name = self.name.replace("_", " ").strip().capitalize()
+        if not self.total:
+            return name
+        return f"{name}  {self.done}/{self.total}{' ' + self.unit if self.unit in ('MB', 'MiB') else ''}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error to show until the next attempt, and the file that tells more."""
+
+    kind: ErrorKind
+    message: str
+    hint: str
+    log: Path | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+Report = Callable[[Progress], None]
+
+
+class Runtime(Protocol):
+    """Where the backend process comes from."""
+
+    def ready(self) -> bool:
+        """Whether :meth:`client` can be called; cheap."""
+        ...
+
+    def install(self, report: Report, cancelled: Callable[[], bool]) -> None:
+        """Make it ready; runs in a thread. Raises ``SkyloopError``."""
+        ...
+
+    def client(self) -> BackendClient:
+        """Start the process. Raises ``SkyloopError``."""
+        ...
+
+
+class Session:
+    """One Blender's conversation with one backend process. All methods belong to the owner's thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.state = State.NOT_INSTALLED
+        self.progress = Progress("")
+        self.problem: Problem | None = None
+        self.job: Path | None = None
+        self.preview: Path | None = None
+        self.finished: deque[Path] = deque()  # jobs done, for the owner to take
+        self.revision = 0  # grows with every change that a user could see
+        self._client: BackendClient | None = None
+        self._installer: _Installer | None = None
+        self._cancel_by = 0.0
+
+    @property
+    def busy(self) -> bool:
+        return self.state is State.INSTALLING or self.state in GENERATING
+
+    @property
+    def client(self) -> BackendClient | None:
+        return self._client
+
+    def refresh(self) -> None:
+        """Look again whether the runtime is there."""
+        if not self.busy and self.state is not State.FAILED:
+            self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
+
+    def install(self) -> None:
+        """Start making the runtime, in a thread."""
+        if self.busy:
+            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{LABELS[self.state]} already.", "Wait for it or cancel it.")
+        self._drop_client()
+        self.problem = None
+        self.progress = Progress("Preparing")
+        self._installer = _Installer(self.runtime)
+        self._enter(State.INSTALLING)
+
+    def generate(self, request: GenerateRequest, root: Path) -> Path:
+        """Make a job folder in ``root`` and send it off. Returns the folder. Raises ``SkyloopError``."""
+        if self.busy:
+            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{LABELS[self.state]} already.", "Wait for it or cancel it.")
+        if not self.runtime.ready():
+            self._enter(State.NOT_INSTALLED)
+            raise SkyloopError(ErrorKind.BAD_REQUEST, "The generator is not installed.", "Press Install first.")
+        self.problem = None
+        folder = jobs.create(root, request.validated())
+        if self._client and not self._client.alive:
+            self._drop_client()
+        if self._client is None:
+            self._client = self.runtime.client()
+        self.job, self.preview = folder, None
+        self.progress = Progress(LABELS[State.STARTING])
+        self._client.send("generate", job=str(folder))
+        self._enter(State.STARTING)
+        return folder
+
+    def cancel(self) -> None:
+        """Ask for an end of the installation or the job; ``tick`` sees it through."""
+        if self._installer and self.state is State.INSTALLING:
+            self._installer.cancelled.set()
+            self.progress = Progress(LABELS[State.CANCELLING])
+            self.revision += 1
+        elif self._client and self.state in GENERATING and self.state is not State.CANCELLING:
+            self._client.send("cancel", job=str(self.job))
+            self._cancel_by = time.monotonic() + CANCEL_PATIENCE_S
+            self.progress = Progress(LABELS[State.CANCELLING])
+            self._enter(State.CANCELLING)
+
+    def dismiss(self) -> None:
+        """Forget the last problem."""
+        self.problem = None
+        if self.state is State.FAILED:
+            self._enter(State.READY)
+        self.refresh()
+
+    def release(self) -> None:
+        """End an idle backend process, so that its memory is free for other work. The next job starts it again."""
+        if self.state not in GENERATING:
+            self._drop_client()
+            self.revision += 1
+
+    def close(self) -> None:
+        """Stop everything, waiting a few seconds at most."""
+        if self._installer:
+            self._installer.cancelled.set()
+        if self._client:
+            self._client.close()
+            self._client = None
+        if self.busy:
+            self._enter(State.READY)
+
+    def tick(self, budget_s: float = TICK_BUDGET_S) -> None:
+        """Take in what has happened since, for at most about ``budget_s`` seconds."""
+        end = time.monotonic() + budget_s
+        if self._installer:
+            self._follow_installer(self._installer)
+        if not self._client:
+            return
+        try:
+            while events := self._client.drain(limit=8):
+                for event in events:
+                    self._take(event)
+                if time.monotonic() > end:
+                    return
+            if error := self._client.failure():
+                raise error
+        except SkyloopError as error:
+            self._lose(error)
+            return
+        if self.state is State.CANCELLING and time.monotonic() > self._cancel_by:
+            log.warning("the backend did not heed cancel within %.0f s and is stopped", CANCEL_PATIENCE_S)
+            self._drop_client(kill=True)
+            self._end_job()
+
+    def _take(self, event: Event) -> None:
+        """One event of the running job; those of a job given up earlier are passed over."""
+        if self.state not in GENERATING or (event.job and Path(event.job) != self.job):
+            return
+        data = event.data
+        match event.type:
+            case "accepted" if self.state is State.STARTING:
+                self._enter(State.RUNNING)
+            case "phase" if self.state is not State.CANCELLING:
+                self.progress = Progress(
+                    str(data.get("name", "")),
+                    int(data.get("done", 0)),
+                    int(data.get("total", 0)),
+                    str(data.get("unit", "")),
+                )
+                self._enter(State.RUNNING)
+            case "preview" if self.job:
+                # Only the name counts: nothing outside the job folder is ever opened.
+                self.preview = self.job / Path(str(data.get("file", "preview.png"))).name
+                self.revision += 1
+            case "done" if self.job:
+                self.finished.append(self.job)
+                self._end_job()
+            case "cancelled":
+                self._end_job()
+            case "failed":
+                self._fail(_error_of(event), log_file=str(data.get("log", "")))
+
+    def _follow_installer(self, installer: _Installer) -> None:
+        if installer.progress != self.progress and not installer.cancelled.is_set():
+            self.progress = installer.progress
+            self.revision += 1
+        if installer.is_alive():
+            return
+        self._installer = None
+        error = installer.error
+        if error and error.kind is not ErrorKind.CANCELLED:
+            self.problem = Problem(error.kind, error.message, error.hint)
+        self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
+
+    def _lose(self, error: SkyloopError) -> None:
+        """The process is gone or useless: end it, and tell the user if a job was under way."""
+        log.error("backend lost: %s\n%s", error.line, self._client.tail if self._client else "")
+        cancelling, running = self.state is State.CANCELLING, self.state in GENERATING
+        tail = self._client.tail if self._client else ""
+        self._drop_client(kill=True)
+        if cancelling:
+            self._end_job()
+        elif running:
+            self._fail(error, tail=tail)
+        self.revision += 1
+
+    def _fail(self, error: SkyloopError, *, log_file: str = "", tail: str = "") -> None:
+        file = self.job / (Path(log_file).name or "log.txt") if self.job else None
+        if file and tail:
+            # The process could not write its own last words any more.
+            with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as stream:
+                stream.write(f"\n{error.line}\n{tail}\n")
+        self.problem = Problem(error.kind, error.message, error.hint, file if file and file.is_file() else None)
+        self.job = None
+        self._enter(State.FAILED)
+
+    def _end_job(self) -> None:
+        self.job = None
+        self._enter(State.READY)
+
+    def _drop_client(self, *, kill: bool = False) -> None:
+        """Part with the process; it is waited for in a thread, because Blender must not stand still."""
+        if client := self._client:
+            self._client = None
+            threading.Thread(target=client.kill if kill else client.close, name="skyloop-close").start()
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self.revision += 1
+
+
+class _Installer(threading.Thread):
+    """The installation, in a thread of its own; only plain attributes are read from outside."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(name="skyloop-install", daemon=True)
+        self.progress = Progress("Preparing")
+        self.error: SkyloopError | None = None
+        self.cancelled = threading.Event()
+        self._runtime = runtime
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._runtime.install(self._report, self.cancelled.is_set)
+        except SkyloopError as error:
+            self.error = error
+        except Exception as error:
+            log.exception("installation")
+            self.error = SkyloopError(
+                ErrorKind.INTERNAL, f"The installation failed: {error}.", "Press Install again to go on from there."
+            )
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+
+
+def _error_of(event: Event) -> SkyloopError:
+    try:
+        kind = ErrorKind(event.data.get("kind", ""))
+    except ValueError:
+        kind = ErrorKind.INTERNAL
+    message = str(event.data.get("message") or "The generator failed without saying why.")
+    return SkyloopError(kind, message, str(event.data.get("hint", "")))

@@ -1,0 +1,40 @@
+"""Choices a user can make, as data: quality presets and what one frame rate means in Blender's two numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A named size. ``width`` x ``height`` are pixels of the equirectangular frame."""
+
+    id: str
+    label: str
+    width: int
+    height: int
+    description: str
+
+
+QUALITIES = (
+    Quality("PREVIEW", "Preview", 512, 256, "512 x 256: see in a minute what the prompt gives"),
+    Quality("STANDARD", "Standard", 1024, 512, "1024 x 512: a soft background, light and reflections"),
+    Quality("FINAL", "Final", 2048, 1024, "2048 x 1024: a background that fills the picture; slow without a GPU"),
+)
+CUSTOM = "CUSTOM"
+
+
+def size_of(quality: str, custom_width: int) -> tuple[int, int]:
+    """Width and height in pixels of a preset, or of a custom width (a 360° frame is twice as wide as high)."""
+    for preset in QUALITIES:
+        if preset.id == quality:
+            return preset.width, preset.height
+    return custom_width, custom_width // 2
+
+
+def blender_fps(fps: float) -> tuple[int, float]:
+    """``render.fps`` and ``render.fps_base`` whose quotient is ``fps``: 8 -> (8, 1.0), 23.976 -> (24, 1.001)."""
+    whole = max(1, round(fps))
+    ratio = Fraction(whole) / Fraction(fps).limit_denominator(100_000)
+    return whole, float(ratio)

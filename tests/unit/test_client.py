@@ -1,0 +1,262 @@
+"""The supervisor of the backend process and the session's state machine, against a fake backend that misbehaves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blender_addon.__main__ import load_package
+
+load_package()
+client_module = importlib.import_module("skyloop.blender_addon.core.client")
+session_module = importlib.import_module("skyloop.blender_addon.core.session")
+jobs = importlib.import_module("skyloop.blender_addon.core.jobs")
+settings = importlib.import_module("skyloop.blender_addon.core.settings")
+protocol = importlib.import_module("skyloop.backend.protocol")
+
+State = session_module.State
+FAKE = Path(__file__).parents[1] / "blender" / "fake_backend.py"
+REQUEST = protocol.GenerateRequest(prompt="Northern lights, über all", width=512, height=256, frames=8)
+
+
+class FakeRuntime:
+    """The runtime as the session wants it, with the fake backend instead of the real one."""
+
+    def __init__(self, mode: str, fixtures: Path, *, installed: bool = True, **timeouts: float) -> None:
+        self.mode, self.fixtures, self.installed, self.timeouts = mode, fixtures, installed, timeouts
+        self.install_error: Exception | None = None
+
+    def ready(self) -> bool:
+        return self.installed
+
+    def install(self, report, cancelled) -> None:
+        for done in range(50):
+            if cancelled():
+                raise protocol.SkyloopError(protocol.ErrorKind.CANCELLED, "Cancelled.")
+            report(session_module.Progress("download", done, 50, "MB"))
+            time.sleep(0.01)
+        if self.install_error:
+            raise self.install_error
+        self.installed = True
+
+    def client(self):
+        return client_module.BackendClient(
+            [sys.executable, str(FAKE), self.mode, str(self.fixtures)], cwd=self.fixtures, **self.timeouts
+        )
+
+
+@pytest.fixture
+def make_session(tmp_path: Path):
+    fixtures = tmp_path / "fixtures"
+    fixtures.mkdir()
+    for name in ("sky.mp4", "poster.png"):
+        (fixtures / name).write_bytes(name.encode())
+    made = []
+
+    def make(mode: str, **options):
+        session = session_module.Session(FakeRuntime(mode, fixtures, **options))
+        session.refresh()
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def run_until(session, condition, timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"still {session.state} {session.progress}"
+        session.tick()
+        time.sleep(0.005)
+
+
+def gone(pid: int, timeout_s: float = 10.0) -> bool:
+    """Whether the process has ended and has been waited for."""
+    end = time.monotonic() + timeout_s
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_job_runs_from_request_to_result(make_session, tmp_path: Path) -> None:
+    session = make_session("ok")
+    folder = session.generate(REQUEST, tmp_path / "out")
+    assert json.loads((folder / "request.json").read_text())["prompt"] == REQUEST.prompt
+    assert session.state is State.STARTING
+    seen = set()
+    run_until(session, lambda: seen.add(session.state) or not session.busy)
+    assert State.RUNNING in seen
+    assert session.state is State.READY and session.problem is None
+    assert list(session.finished) == [folder]
+    assert session.preview == folder / "preview.png"
+    assert [job.folder for job in jobs.history([tmp_path / "out"])] == [folder]
+
+
+def test_the_process_serves_a_second_job(make_session, tmp_path: Path) -> None:
+    session = make_session("ok")
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    pid = session.client.pid
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    assert session.client.pid == pid
+    assert len(set(session.finished)) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "words"),
+    [
+        ("crash", "internal", "exit code 3"),
+        ("kill", "out_of_memory", "memory"),
+        ("oom", "out_of_memory", "9 GB"),
+        ("old", "internal", "protocol 99"),
+    ],
+)
+def test_a_failed_job_is_told_in_plain_words(make_session, tmp_path: Path, mode: str, kind: str, words: str) -> None:
+    session = make_session(mode)
+    folder = session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.FAILED
+    assert session.problem.kind == kind and words in session.problem.line and session.problem.hint
+    assert not session.finished
+    assert jobs.history([tmp_path]) == []
+    if mode == "crash":
+        assert "model file is damaged" in session.problem.log.read_text()
+    if mode == "oom":
+        assert session.problem.log == folder / "log.txt"
+
+
+def test_a_silent_process_is_stopped_and_the_next_job_gets_a_new_one(make_session, tmp_path: Path) -> None:
+    session = make_session("stall", silence_timeout_s=1.0)
+    session.generate(REQUEST, tmp_path)
+    pid = session.client.pid
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.FAILED and "not answered" in session.problem.message
+    assert gone(pid)
+    session.runtime.mode = "ok"
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.READY and session.problem is None
+
+
+def test_a_process_that_never_says_hello_is_given_up(make_session, tmp_path: Path) -> None:
+    session = make_session("mute", hello_timeout_s=0.5)
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.FAILED and "did not answer" in session.problem.message
+
+
+def test_garbage_between_the_messages_is_logged_and_passed_over(make_session, tmp_path: Path, caplog) -> None:
+    session = make_session("garbage")
+    folder = session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: not session.busy)
+    assert list(session.finished) == [folder]
+    assert "[1, 2" in caplog.text
+
+
+def test_no_file_outside_the_job_folder_is_named(make_session, tmp_path: Path) -> None:
+    session = make_session("outside")
+    folder = session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: session.preview)
+    assert session.preview.parent == folder
+
+
+def test_cancel_ends_the_job_and_keeps_the_process(make_session, tmp_path: Path) -> None:
+    session = make_session("slow")
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: session.state is State.RUNNING)
+    pid = session.client.pid
+    session.cancel()
+    assert session.state is State.CANCELLING
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.READY and session.problem is None and not session.finished
+    assert session.client.pid == pid and session.client.alive
+
+
+def test_a_process_that_ignores_cancel_is_stopped(make_session, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(session_module, "CANCEL_PATIENCE_S", 0.3)
+    session = make_session("deaf")
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: session.state is State.RUNNING)
+    pid = session.client.pid
+    session.cancel()
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.READY and gone(pid)
+
+
+def test_closing_ends_the_process(make_session, tmp_path: Path) -> None:
+    session = make_session("slow")
+    session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: session.state is State.RUNNING)
+    pid = session.client.pid
+    session.close()
+    assert gone(pid, timeout_s=0.1) and not session.busy
+
+
+def test_installing_reports_progress_and_can_be_cancelled(make_session, tmp_path: Path) -> None:
+    session = make_session("ok", installed=False)
+    assert session.state is State.NOT_INSTALLED
+    with pytest.raises(protocol.SkyloopError, match="not installed"):
+        session.generate(REQUEST, tmp_path)
+    session.install()
+    with pytest.raises(protocol.SkyloopError, match="already"):
+        session.install()
+    run_until(session, lambda: session.progress.done > 3)
+    session.cancel()
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.NOT_INSTALLED and session.problem is None
+    session.install()
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.READY
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), protocol.SkyloopError(protocol.ErrorKind.DISK_FULL, "boom")])
+def test_a_failed_installation_is_shown(make_session, error: Exception) -> None:
+    session = make_session("ok", installed=False)
+    session.runtime.install_error = error
+    session.install()
+    run_until(session, lambda: not session.busy)
+    assert session.state is State.NOT_INSTALLED and "boom" in session.problem.message
+
+
+def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(protocol.SkyloopError, match="could not be started"):
+        client_module.BackendClient([str(tmp_path / "nothing")], cwd=tmp_path)
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(protocol.SkyloopError) as caught:
+        jobs.create(tmp_path / "file" / "jobs", REQUEST)
+    assert caught.value.exit_code == 2 and str(tmp_path) in caught.value.line
+
+
+def test_job_folders_never_collide_and_foreign_folders_are_passed_over(tmp_path: Path) -> None:
+    folders = {jobs.create(tmp_path, REQUEST) for _ in range(3)}
+    assert len(folders) == 3
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "request.json").write_text("{")
+    assert jobs.history([tmp_path, tmp_path / "missing"]) == []
+    with pytest.raises(protocol.SkyloopError, match="no Skyloop job"):
+        jobs.read(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("fps", [8.0, 24.0, 23.976, 29.97, 12.5, 1.0])
+def test_frame_rates_survive_blenders_two_numbers(fps: float) -> None:
+    whole, base = settings.blender_fps(fps)
+    assert whole / base == pytest.approx(fps, rel=1e-6)
+
+
+def test_every_preset_is_a_valid_request() -> None:
+    for quality in settings.QUALITIES:
+        width, height = settings.size_of(quality.id, 0)
+        assert protocol.GenerateRequest(prompt="sky", width=width, height=height).problems() == []
+    assert settings.size_of(settings.CUSTOM, 640) == (640, 320)
