@@ -1,0 +1,45 @@
+"""A file lock of the operating system: it ends with its holder, however that ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25) -> Iterator[int]:
+    """Hold the lock file ``path``; yields its descriptor.
+
+    ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
+    descriptor keep the lock until they end too (not on Windows), so an orphaned pip cannot write into an environment
+    that the next run is making anew.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        start = time.monotonic()
+        while not _try_lock(fd):
+            waiting(time.monotonic() - start)
+            time.sleep(poll_s)
+        yield fd
+    finally:
+        os.close(fd)
