@@ -175,20 +175,21 @@ def _is_unicode(text: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What the add-on asks of the backend: ``{"type": "generate", "job": "7f3a", "path": "/skies/7f3a"}``, one a line.
+    """What the add-on asks of the backend, one a line: ``{"type": "generate", "job": "/home/me/skies/aurora"}``.
+
+    ``job`` is the absolute path of the job folder, as text, which is also the job's name in every event.
 
     ========= ====================================================================
-    generate  job: a name of the sender's choice; path: the job folder, absolute, with its request.json
-    cancel    job; running: it stops at its next step, waiting: it is dropped
-    unload    give the memory of loaded models back, once the running job is over; answered by ``accepted``
-    probe     answered by ``hello``
-    shutdown  cancel everything and exit
+    generate  do the job whose ``request.json`` is in the folder; jobs wait for each other
+    cancel    a running job stops at its next step, a waiting one is dropped
+    unload    give the memory of loaded models back, once no job runs; answered by ``accepted``
+    probe     answered by ``hello``, once no job runs
+    shutdown  cancel everything and exit, as does the end of the pipe
     ========= ====================================================================
     """
 
     type: str
     job: str = ""
-    path: str = ""
 
     def to_line(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v}, ensure_ascii=False)
@@ -202,21 +203,20 @@ class Command:
             raise bad_request(f"not a JSON line: {line[:80]!r}.") from error
         if not isinstance(document, dict) or document.get("type") not in tuple(REQUEST_TYPES):
             raise bad_request(f"not a request: {line[:80]!r}.", f"Known types: {', '.join(sorted(REQUEST_TYPES))}.")
-        if unknown := sorted(set(document) - {"type", "job", "path"}):
+        if unknown := sorted(set(document) - {"type", "job"}):
             raise bad_request(f"unknown field {unknown[0][:40]!r} in {document['type']}.")
         command = Command(**document)
-        needed = {"generate": ("job", "path"), "cancel": ("job",)}.get(command.type, ())
-        for name in ("job", "path"):
-            value = getattr(command, name)
-            if not isinstance(value, str) or (name in needed and not value):
-                raise bad_request(f"{command.type} needs a {name}, as text.")
+        if not isinstance(command.job, str) or (command.type in ("generate", "cancel") and not command.job):
+            raise bad_request(f"{command.type} needs a job, as text.")
         return command
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a job, or to the backend (``job`` empty). ``seq`` counts the events of one stream (the
-    pipe, or a job's ``events.jsonl``) from 0 without gaps. ``data`` by ``type``:
+    """Something that happened to a job (the path of its folder, as sent), or to the backend (``job`` empty).
+
+    ``seq`` counts the events of one stream (the pipe, or a job's ``events.jsonl``) from 0 without gaps. ``data`` by
+    ``type``:
 
     ======== =====================================================================
     hello     protocol, version, devices: [{id, name, memory_mb}]
@@ -237,7 +237,8 @@ class Event:
 
     def to_line(self) -> str:
         head = {"type": self.type, "seq": self.seq, "job": self.job}
-        return json.dumps({**head, **self.data, **head}, ensure_ascii=False)  # data cannot replace the head
+        # The head comes first for readers of the log, and again so that data cannot replace it.
+        return json.dumps(finite({**head, **self.data, **head}), ensure_ascii=False, allow_nan=False)
 
     @staticmethod
     def from_line(line: str) -> Event:
@@ -256,6 +257,15 @@ class Event:
 
 EVENT_TYPES = frozenset({"hello", "accepted", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
 REQUEST_TYPES = frozenset({"generate", "cancel", "unload", "probe", "shutdown"})
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with null for NaN and infinities: JSON has none, and a figure is one where it cannot be measured."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def phase(name: str, done: int, total: int, unit: str = "step") -> Event:

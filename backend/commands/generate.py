@@ -1,0 +1,86 @@
+"""``generate``: one job, run here, with its progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import models, runtime
+from ..jobs import runner, store
+from ..protocol import ErrorKind, GenerateRequest, SkyloopError, bad_request
+from .errors import FailedError
+from .progress import Progress
+
+
+def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
+    """Generate into ``--out``, in place of an earlier result there. Returns the content of ``result.json``.
+
+    Everything that can be known to be wrong is refused before the runtime is made and before a file is touched.
+    """
+    request = _request(options)
+    folder: Path = options.out
+    _check_folder(folder)
+    store.check_space(folder, request)
+    runtime.enter("backend", argv)
+    progress = Progress(sys.stderr)
+    progress.note("starting the engine")
+    from ..pipeline import Engine
+    from ..pipeline import generate as engine_generate
+
+    with store.staged(folder, request) as job:
+        if options.seed is None:
+            progress.line(f"seed {request.seed}")
+        last = runner.run(job, engine_generate, progress, engine=Engine())
+        if last.type == "cancelled":
+            raise KeyboardInterrupt
+        if last.type == "failed":
+            kind = ErrorKind(last.data["kind"])
+            log = str(store.keep_log(job, folder)) if kind is not ErrorKind.BAD_REQUEST else ""
+            raise FailedError(SkyloopError(kind, last.data["message"], last.data["hint"]), log)
+        store.publish(job, folder)
+    if not options.json:
+        print(folder / "sky.mp4")
+    return last.data["result"]
+
+
+def _request(options: argparse.Namespace) -> GenerateRequest:
+    request = GenerateRequest(
+        prompt=options.prompt,
+        negative=options.negative,
+        width=options.size[0],
+        height=options.size[1],
+        frames=options.frames,
+        fps=options.fps,
+        loop=options.loop,
+        flat=options.flat,
+        wrap=options.wrap,
+        seed=secrets.randbelow(2**31) if options.seed is None else options.seed,
+        model=options.model,
+        method=options.method,
+        steps=options.steps,
+        guidance=options.guidance,
+        fov_deg=options.fov,
+        device=options.device,
+    ).validated()
+    known = [model["id"] for model in models.catalogue()]
+    if request.model not in known:
+        text = f"There is no model {request.model[:60]!r}."
+        raise SkyloopError(ErrorKind.MISSING_MODEL, text, f"Known: {', '.join(known)}.")
+    return request
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises ``SkyloopError(bad_request)`` when no files can be made in ``folder``, which need not exist yet."""
+    hint = "Choose another folder with --out."
+    try:
+        nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists() or p.is_symlink())
+        if not nearest.is_dir():
+            raise bad_request(f"{nearest} is a file, not a folder.", hint)
+    except OSError as error:  # no permission to look, or a name that is too long
+        raise bad_request(f"{str(folder)[:200]} cannot be used ({error.strerror}).", hint) from error
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        raise bad_request(f"You may not write in {nearest}.", hint)

@@ -1,0 +1,76 @@
+"""The options of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
+from . import evaluate, generate, models, stdio
+
+_DEFAULT = GenerateRequest(prompt="")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the usage and a line."""
+        raise bad_request(f"{message}.", f"See: {self.prog} --help")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Options with ``run(options, argv) -> document``. Raises ``SkyloopError(bad_request)``; exits after ``--help``."""
+    return _parser().parse_args(argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python3 -m backend", description="Skyloop: prompts to animated, seamless, looping skies.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_generate(commands)
+    command = commands.add_parser("evaluate", help="measure an equirectangular video", allow_abbrev=False)
+    command.add_argument("path", type=Path, metavar="PATH", help="a video, ours or not, or a job folder")
+    _finish(command, evaluate.run)
+    command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
+    actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
+    command = commands.add_parser("stdio", help="serve a parent process on stdin and stdout", allow_abbrev=False)
+    command.set_defaults(run=stdio.run)
+    return parser
+
+
+def _finish(command: argparse.ArgumentParser, run: object) -> None:
+    command.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
+    command.set_defaults(run=run)
+
+
+def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    command = commands.add_parser("generate", help="make a sky", allow_abbrev=False)
+    add = command.add_argument
+    add("prompt", metavar="PROMPT", help="the sky in a few words")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for sky.mp4, poster.png and result.json")
+    add("--negative", default="", metavar="TEXT", help="what to keep out of it")
+    add("--size", type=_size, default=(_DEFAULT.width, _DEFAULT.height), metavar="WxH",
+        help=f"pixels; a 360° sky is twice as wide as high (default {_DEFAULT.width}x{_DEFAULT.height})")  # fmt: skip
+    add("--frames", type=int, default=_DEFAULT.frames, metavar="N", help=f"length (default {_DEFAULT.frames})")
+    add("--fps", type=float, default=_DEFAULT.fps, metavar="F", help=f"frames a second (default {_DEFAULT.fps:g})")
+    add("--loop", action=argparse.BooleanOptionalAction, default=_DEFAULT.loop,
+        help="the end leads into the start (default)")  # fmt: skip
+    add("--flat", action="store_true", help="a flat panorama of any shape instead of a 360° sky")
+    add("--wrap", action="store_true", help="join the left and right edge of a flat panorama")
+    add("--seed", type=int, metavar="N", help="repeat an earlier result (default: a new one, which is printed)")
+    add("--model", default=_DEFAULT.model, metavar="ID", help="see: models list")
+    add("--method", default=_DEFAULT.method, metavar="NAME", help=f"how windows are joined: {', '.join(METHODS)}")
+    add("--steps", type=int, default=_DEFAULT.steps, metavar="N", help="denoising steps (default: the model's)")
+    add("--guidance", type=float, default=_DEFAULT.guidance, metavar="G",
+        help="how closely to follow the prompt (default: the model's)")  # fmt: skip
+    add("--fov", type=float, default=_DEFAULT.fov_deg, metavar="DEG",
+        help=f"degrees one model window sees (default {_DEFAULT.fov_deg:g})")  # fmt: skip
+    add("--device", default=_DEFAULT.device, metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
+    _finish(command, generate.run)
+
+
+def _size(text: str) -> tuple[int, int]:
+    if not (match := re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", text.strip())):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a size, write it as WIDTHxHEIGHT, such as 1024x512")
+    return int(match[1]), int(match[2])

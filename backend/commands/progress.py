@@ -1,0 +1,75 @@
+"""Progress on stderr: a bar with the time left on a terminal, else a line a phase."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from ..protocol import Event
+
+_BAR_CELLS = 24
+
+
+class Progress:
+    """Shows the events of one job; call it with each."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar = stream.isatty()
+        self._phase = ""
+        self._start_s = 0.0
+        self._drawn = False
+
+    def __call__(self, event: Event) -> None:
+        if event.type == "phase":
+            self._show(**event.data)
+        elif self._drawn:  # the last event
+            self.line("")
+
+    def line(self, text: str) -> None:
+        """One line of its own."""
+        self._clear()
+        if text:
+            self._write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """What happens now, until something else does; on a terminal it then goes away."""
+        self._clear()
+        self._write(text if self._bar else text + "\n")
+        self._drawn = self._bar
+
+    def _show(self, name: str, done: int, total: int, unit: str) -> None:
+        now_s = time.monotonic()
+        if name != self._phase:
+            self._phase, self._start_s = name, now_s
+            if not self._bar:
+                self._write(f"{name} ({total} {unit}{'s' if total != 1 else ''})\n")
+        if self._bar:
+            self._clear()
+            self._write(bar(name, done, total, now_s - self._start_s))
+            self._drawn = True
+            if done >= total:
+                self._write("\n")
+                self._drawn = False
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._write("\r\x1b[K")
+            self._drawn = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def bar(name: str, done: int, total: int, elapsed_s: float) -> str:
+    """``denoise    [######------]  50 %  0:12 left``; the time left assumes that the pace stays."""
+    share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
+    cells = round(share * _BAR_CELLS)
+    left = ""
+    if 0 < share < 1:
+        seconds = round(elapsed_s * (1 - share) / share)
+        left = f"  {seconds // 60}:{seconds % 60:02d} left"
+    elif share == 1:
+        left = f"  {elapsed_s:.1f} s"
+    return f"{name:<10} [{'#' * cells}{'-' * (_BAR_CELLS - cells)}] {share * 100:3.0f} %{left}"

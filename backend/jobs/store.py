@@ -1,0 +1,179 @@
+"""The job folder: the record of one generation on the disk. Standard library only.
+
+``request.json`` goes in; ``events.jsonl``, ``log.txt``, ``preview.png``, ``sky.mp4``, ``poster.png`` and
+``result.json`` come out. A folder with a ``result.json`` holds a finished result, and all its files belong to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..media.files import atomic_write, writing
+from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
+from ..runtime.lock import locked
+
+OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
+_MAX_REQUEST_BYTES = 1 << 20
+_STAGE_PREFIX = ".skyloop-"
+_ABANDONED_S = 60.0
+_BYTES_PER_PIXEL = 0.5  # of the video, generously: four bits per pixel is visually lossless H.264
+_SPARE_BYTES = 64 << 20  # log, stills, and room for the rest of the system to live
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job folder (an absolute path), and the name that events carry: the path as the sender spelt it."""
+
+    path: Path
+    id: str
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from running this job. Raises ``SkyloopError(bad_request)`` when one does already."""
+
+        def busy(_waited_s: float) -> None:
+            raise bad_request(f"Another Skyloop is at work in {self.path}.", "Wait for it or choose another folder.")
+
+        with locked(self.path / ".lock", waiting=busy):
+            yield
+
+    def request(self) -> GenerateRequest:
+        """The validated request. Raises ``SkyloopError(bad_request)`` when it is missing, unreadable or wrong."""
+        path = self.path / "request.json"
+        if path.is_symlink() or not path.is_file():
+            raise bad_request(f"{self.path} has no request.json.", "Write the request first.")
+        try:
+            if path.stat().st_size > _MAX_REQUEST_BYTES:
+                raise bad_request(f"{path} is too large for a request.", "Write the request anew.")
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise bad_request(f"{path} cannot be read ({error}).", "Write the request anew.") from error
+        return GenerateRequest.from_json(document).validated()
+
+    def record(self, event: Event) -> None:
+        """Append to ``events.jsonl``. Raises ``SkyloopError`` (disk_full, bad_request, internal)."""
+        path = self.path / "events.jsonl"
+        with writing(path), path.open("ab") as file:
+            file.write(encode_line(event.to_line()))
+
+    def events(self) -> list[Event]:
+        """What ``events.jsonl`` holds; a last line cut short by a crash is left out."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(Event.from_line(line))
+        return found
+
+
+def encode_line(text: str) -> bytes:
+    """One line of JSON as bytes. Lone surrogates, as in odd file names, become the JSON escapes for themselves."""
+    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+
+
+def create(folder: Path, request: GenerateRequest) -> Job:
+    """Make the job folder with its ``request.json``. Raises ``SkyloopError`` (bad_request, disk_full, internal)."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(request.to_json(), ensure_ascii=False, indent=1)
+    atomic_write(folder / "request.json", text.encode())
+    return Job(folder.absolute(), str(folder.absolute()))
+
+
+def load(name: str) -> Job:
+    """The job in the folder of that absolute path. Raises ``SkyloopError(bad_request)`` when there is none."""
+    path = Path(name)
+    try:
+        usable = path.is_absolute() and path.is_dir()
+    except OSError:  # no permission, or a name that is too long
+        usable = False
+    if not usable:
+        raise bad_request(f"{name[:200]!r} is not the absolute path of a job folder.", "Make the folder first.")
+    return Job(path, name)
+
+
+def jobs_in(root: Path) -> list[Job]:
+    """The job folders directly inside ``root``, oldest request first; empty when ``root`` does not exist."""
+    requests = [p for p in root.glob("*/request.json") if p.is_file()]
+    return [load(str(p.parent.absolute())) for p in sorted(requests, key=lambda p: (p.stat().st_mtime, p.parent.name))]
+
+
+def needed_bytes(request: GenerateRequest) -> int:
+    """An upper estimate of the disk space that the files of a job take."""
+    pixels = request.width * request.height
+    return int(pixels * (request.frames * _BYTES_PER_PIXEL + 6)) + _SPARE_BYTES
+
+
+def check_space(folder: Path, request: GenerateRequest) -> None:
+    """Raises ``SkyloopError(disk_full)`` when the disk of ``folder``, which need not exist yet, is too full."""
+    existing = next((p for p in (folder, *folder.absolute().parents) if p.is_dir()), None)
+    if existing is None:
+        return
+    free, needed = shutil.disk_usage(existing).free, needed_bytes(request)
+    if free < needed:
+        raise SkyloopError(
+            ErrorKind.DISK_FULL,
+            f"{folder} has {free / 1e6:.0f} MB of free space and the sky may take {needed / 1e6:.0f} MB.",
+            "Free some space or choose a folder on another disk.",
+        )
+
+
+@contextlib.contextmanager
+def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
+    """A new job beside the files already in ``folder``; :func:`publish` moves its files there.
+
+    Whatever is not published is removed on the way out, so that a failed or cancelled run leaves an earlier result as
+    it was; see :func:`keep_log`.
+    """
+    _remove_abandoned(folder)
+    job = create(folder / f"{_STAGE_PREFIX}{secrets.token_hex(4)}", request)
+    try:
+        yield Job(job.path, str(folder.absolute()))
+    finally:
+        shutil.rmtree(job.path, ignore_errors=True)
+
+
+def publish(job: Job, folder: Path) -> None:
+    """Move a finished job's files into ``folder``, in place of an earlier result's.
+
+    ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it.
+    Raises ``SkyloopError`` when a file cannot be replaced.
+    """
+    with writing(folder / "result.json"):
+        (folder / "result.json").unlink(missing_ok=True)
+    (folder / "failed.log.txt").unlink(missing_ok=True)
+    for name in OUTPUTS:
+        with writing(folder / name):
+            if (job.path / name).is_file():
+                (job.path / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+
+
+def keep_log(job: Job, folder: Path) -> Path:
+    """Move the log of a staged job that failed into ``folder``, beside an earlier result's, and say where it is."""
+    target = folder / "failed.log.txt"
+    with contextlib.suppress(OSError):
+        job.log.replace(target)
+    return target
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what runs that were killed left in ``folder``. Those still running hold their lock, or are seconds old."""
+    for path in folder.glob(f"{_STAGE_PREFIX}*"):
+        with contextlib.suppress(SkyloopError, OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                with load(str(path.absolute())).locked():
+                    pass
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""The backend with an engine that draws nothing, for tests of the process around it. Standard library only.
+
+    python stub_backend.py MODE ARGUMENTS...      ARGUMENTS as for ``python3 -m backend``
+
+MODE is what the engine does: ok, slow (until cancelled), noisy (prints to stdout, also below Python), oom, full (no disk
+space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from backend import commands, models, runtime
+from backend.media.files import atomic_write
+from backend.protocol import Event, GenerateRequest, phase
+
+MODE = sys.argv[1]
+
+
+class Engine:
+    def unload(self) -> None:
+        print("unloaded")
+
+
+def devices() -> list[dict[str, Any]]:
+    return [{"id": "cpu", "name": "Stub", "memory_mb": 1}]
+
+
+def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Iterator[Event]:
+    steps = 10**9 if MODE == "slow" else 4
+    try:
+        for step in range(steps):
+            yield phase("denoise", step, steps)
+            if step == 1:
+                atomic_write(job / "preview.png", b"preview")
+                yield Event(type="preview", data={"file": "preview.png"})
+                misbehave()
+            time.sleep(0.01)
+    finally:
+        (job.parent / "closed").touch()
+    yield phase("denoise", steps, steps)
+    result = {"request": request.to_json(), "figures": {"seam": float("nan")}}
+    for name in ("sky.mp4", "poster.png"):
+        atomic_write(job / name, f"{name} of {request.prompt}".encode())
+    atomic_write(job / "result.json", json.dumps(result).encode())
+    yield Event(type="done", data={"result": result})
+
+
+def misbehave() -> None:
+    match MODE:
+        case "noisy":
+            print('{"type": "done"}', flush=True)
+            os.write(1, b"noise below Python\n")
+            os.system("echo noise of a child")
+        case "oom":
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        case "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        case "crash":
+            raise ZeroDivisionError("the engine divided by zero")
+        case "deaf":
+            time.sleep(3600)
+
+
+def main() -> int:
+    pipeline = ModuleType("backend.pipeline")
+    pipeline.__dict__.update(Engine=Engine, devices=devices, generate=generate)
+    if MODE != "broken":
+        sys.modules["backend.pipeline"] = pipeline
+        sys.modules["backend"].pipeline = pipeline  # type: ignore[attr-defined]
+    else:
+        sys.modules["backend.pipeline"] = None  # type: ignore[assignment]
+    runtime.enter = lambda module, argv: None  # the stub needs nothing of the private runtime
+    models.catalogue = lambda: [{"id": "builtin"}]
+    return commands.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
