@@ -124,7 +124,7 @@ class Installer:
             report = json.loads(plan.read_text(encoding="utf-8"))
             return fetch.wheels_of(report), folder
         extra: list[str] = []
-        if self.spec.name == "backend":
+        if self.spec.torch:
             for index in build.indexes:
                 self._phase("plan", 0, 0, "package", note=f"torch: {build.why}")
                 if torch_build.reachable(index):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..media.files import atomic_write
 from ..protocol import bad_request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ class Spec:
     """One environment: its requirements file, the Pythons that it can be made with, and the disk space it needs.
 
     ``on``: the environment whose packages it also sees. ``checks``: the modules that the self-test imports.
+    ``torch``: it holds torch, whose build depends on the machine.
     ``need_gb`` covers the downloads and the installed files together, by accelerator.
     """
 
@@ -34,6 +36,7 @@ class Spec:
     need_gb: dict[str, float]
     pythons: tuple[tuple[int, int], ...] = PYTHONS
     on: str = ""
+    torch: bool = False
 
 
 SPECS = {
@@ -44,6 +47,7 @@ SPECS = {
             requirements=ROOT / "requirements.txt",
             checks=("torch", "diffusers", "numpy", "cv2", "av", "safetensors", "tokenizers"),
             need_gb={"cpu": 2.5, "apple": 2.5, "cuda": 10.0},
+            torch=True,
         ),
         Spec(
             name="bpy",
@@ -84,7 +88,7 @@ def home() -> Path:
 
 def key(spec: Spec, accelerator: str) -> str:
     """What an environment must be rebuilt for: its requirements, the accelerator, and what it lies on."""
-    parts = [spec.requirements.read_text(encoding="utf-8"), accelerator]
+    parts = [spec.requirements.read_text(encoding="utf-8"), accelerator if spec.torch else ""]
     if spec.on:
         parts.append(key(SPECS[spec.on], accelerator))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
@@ -120,10 +124,5 @@ def find_ready(at: Path, spec: Spec, accelerator: str) -> Path | None:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write beside, flush to the disk, rename: the file is whole or absent."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Put ``document`` under ``path``, whole or not at all."""
+    atomic_write(path, json.dumps(document, indent=1, ensure_ascii=False).encode())

@@ -1,0 +1,1 @@
+"""Skyloop's tests: ``python3 -m tests`` runs all that can run on this machine."""

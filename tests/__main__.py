@@ -1,0 +1,120 @@
+"""``python3 -m tests``: make the test environments, then lint, types and every ring of tests that can run here.
+
+Standard library only: it starts on a machine that has nothing but Python. What is left out is named with its reason;
+the exit status is 0 only when everything that ran passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend import runtime
+from backend.protocol import SkyloopError
+
+ROOT = Path(__file__).resolve().parents[1]
+RINGS = ("unit", "backend", "blender", "desktop", "exports")
+
+
+@dataclass
+class Outcome:
+    """What one check came to: ``left_out`` maps a reason to how many tests it kept from running."""
+
+    name: str
+    passed: bool
+    summary: str
+    seconds: float
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests", description=__doc__)
+    parser.add_argument("--ring", choices=("lint", *RINGS), action="append", help="only this one (may be repeated)")
+    parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
+    arguments = parser.parse_args(argv)
+    wanted = arguments.ring or (list(RINGS) if arguments.k else ["lint", *RINGS])
+    try:
+        python = runtime.ensure("tests", progress=runtime.console_progress())
+    except SkyloopError as error:
+        print(f"\nskyloop: {error.line}", file=sys.stderr)
+        return error.exit_code
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+    environ.pop("PYTHONHOME", None)
+    if {"blender", "desktop"} & set(wanted):
+        environ["SKYLOOP_NO_BPY"] = _make_bpy()
+    outcomes = _lint(python, environ) if "lint" in wanted else []
+    outcomes += [_ring(ring, arguments.k, python, environ) for ring in RINGS if ring in wanted]
+    return _report(outcomes, bool(arguments.k))
+
+
+def _make_bpy() -> str:
+    """Make Blender as a Python module; the reason where that cannot be, else nothing."""
+    try:
+        runtime.ensure("bpy", progress=runtime.console_progress())
+    except SkyloopError as error:
+        return error.line
+    return ""
+
+
+def _lint(python: Path, environ: dict[str, str]) -> list[Outcome]:
+    checks = {
+        "ruff": [python, "-m", "ruff", "check", "."],
+        "pyright": [python, "-m", "pyright", "--pythonpath", python],
+    }
+    outcomes = []
+    for name, command in checks.items():
+        _title(name)
+        start = time.monotonic()
+        status = subprocess.run(command, cwd=ROOT, env=environ).returncode
+        outcomes.append(Outcome(name, status == 0, "clean" if status == 0 else "problems", time.monotonic() - start))
+    return outcomes
+
+
+def _ring(ring: str, expression: str | None, python: Path, environ: dict[str, str]) -> Outcome:
+    if not list((ROOT / "tests" / ring).rglob("test_*.py")):
+        return Outcome(ring, True, "not run", 0.0, Counter({f"tests/{ring} has no tests yet": 1}))
+    _title(ring)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [python, "-m", "pytest", f"tests/{ring}", f"--junitxml={report}"]
+        status = subprocess.run(command + (["-k", expression] if expression else []), cwd=ROOT, env=environ).returncode
+        cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    counts = Counter("skipped" if _is(c, "skipped") else "failed" if _is(c, "failure", "error") else "passed" for c in cases)
+    reasons = Counter(s.get("message", "no reason given") for case in cases for s in case.iter("skipped"))
+    nothing_matches = status == 5 and expression is not None
+    summary = ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing ran"
+    return Outcome(ring, status == 0 or nothing_matches, summary, time.monotonic() - start, reasons)
+
+
+def _is(case: ElementTree.Element, *tags: str) -> bool:
+    return any(case.find(tag) is not None for tag in tags)
+
+
+def _title(name: str) -> None:
+    print(f"\n=== {name} ===", flush=True)
+
+
+def _report(outcomes: list[Outcome], filtered: bool) -> int:
+    print("\n=== summary ===")
+    for outcome in outcomes:
+        mark = "ok    " if outcome.passed else "FAILED"
+        print(f"{mark} {outcome.name:<9} {outcome.summary} ({outcome.seconds:.0f} s)")
+        for reason, count in outcome.left_out.items():
+            print(f"       left out ({count}): {reason}")
+    ran = any("passed" in outcome.summary or outcome.summary == "clean" for outcome in outcomes)
+    if filtered and not ran:
+        print("No test has such a name.")
+    return 0 if ran and all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
