@@ -1,0 +1,127 @@
+"""A panorama as a few charts, in each of which a model window is a plain crop, so that noise stays exactly white.
+
+The sphere is an atlas of three: a band around the horizon, circular in x, and a cap over each pole. Two pairs of projections:
+
+* ``wide``: central cylinder and gnomonic caps. A 90 degree window is close to the perspective view that the model knows;
+  six windows cover the sphere.
+* ``conformal``: Mercator and stereographic. Small windows are undistorted everywhere, at any latitude.
+
+A flat panorama is a single chart. Chart coordinates (u, v) are image coordinates in [-1, 1] as in :mod:`.sphere`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import sphere
+from .models.base import View
+
+# Half extents of the wide charts: tangents of 49 degrees of latitude and of 50 degrees from the pole.
+WIDE_BAND, WIDE_CAP = 1.15, 1.19
+# Parts of the columns around the horizon that the conformal charts have as rows: the band reaches 49 degrees of latitude,
+# the caps (at the same scale) 42 degrees.
+CONFORMAL_BAND, CONFORMAL_CAP = 5 / 16, 9 / 32
+# Width of the handover between charts, in half extents of a chart.
+FEATHER = 0.05
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One latent panorama of ``rows`` x ``columns`` cells. ``kind``: plane, band, or cap (``sign`` +1 zenith, -1 nadir).
+
+    ``extent`` is the projection's ordinate at the upper edge; ``fov`` (radians) what a window of a plane shows.
+    """
+
+    kind: str
+    rows: int
+    columns: int
+    wrap: bool = False
+    conformal: bool = True
+    extent: float = 1.0
+    sign: int = 1
+    fov: float = math.pi / 2
+
+    def directions(self, u: Tensor, v: Tensor) -> Tensor:
+        """Directions (..., 3) of chart coordinates. Not for planes."""
+        if self.kind == "band":
+            y = -v * self.extent
+            return sphere.direction(u * math.pi, torch.atan(torch.sinh(y)) if self.conformal else torch.atan(y))
+        # As a view tilted up (down) to the pole shows it: what is ahead lies at the bottom (top).
+        x, y = u * self.extent, self.sign * v * self.extent
+        radius = torch.hypot(x, y).clamp(min=1e-9)
+        angle = 2 * torch.atan(radius / 2) if self.conformal else torch.atan(radius)
+        side = torch.sin(angle) / radius
+        return torch.stack([x * side, y * side, self.sign * torch.cos(angle)], dim=-1)
+
+    def coordinates(self, d: Tensor) -> tuple[Tensor, Tensor]:
+        """Chart coordinates u, v of directions (..., 3); inverse of :meth:`directions`.
+        Outside the chart: beyond +-1."""
+        yaw, pitch = sphere.yaw_pitch(d)
+        if self.kind == "band":
+            t = torch.tan(pitch.clamp(-1.55, 1.55))
+            return yaw / math.pi, -(torch.asinh(t) if self.conformal else t) / self.extent
+        angle = math.pi / 2 - self.sign * pitch
+        if self.conformal:
+            radius = 2 * torch.tan((angle / 2).clamp(max=1.5)) / self.extent
+        else:
+            radius = torch.where(angle < 1.5, torch.tan(angle.clamp(max=1.5)), 1e3) / self.extent
+        flat = F.normalize(d[..., :2], dim=-1)
+        return flat[..., 0] * radius, self.sign * flat[..., 1] * radius
+
+    def margin(self, u: Tensor, v: Tensor) -> Tensor:
+        """How far inside the chart a coordinate is: 1 in the middle, 0 at the edge, negative outside."""
+        return 1 - v.abs() if self.kind == "band" else 1 - torch.maximum(u.abs(), v.abs())
+
+    def view(self, row: float, column: float, cells: int, frame_step_s: float) -> View:
+        """What a window of ``cells`` whose centre is at (row, column), in cells, looks like to the model."""
+        if self.kind == "plane":
+            middle = (0.5 - row / self.rows) * self.fov * self.rows / cells
+            return View(max(-math.pi / 2, min(math.pi / 2, middle)), self.fov, frame_step_s)
+        u, v = torch.tensor(2 * column / self.columns - 1.0), torch.tensor(2 * row / self.rows - 1.0)
+        _, pitch = sphere.yaw_pitch(self.directions(u, v))
+        if self.kind == "band":
+            # Along the parallel: the chord through a wide window is shorter than what it shows.
+            fov = 2 * math.pi * cells / self.columns * math.cos(float(pitch))
+        else:
+            half = cells / self.columns
+            left, right = self.directions(u - half, v), self.directions(u + half, v)
+            fov = math.acos(float((left * right).sum().clamp(-1, 1)))
+        return View(float(pitch), fov, frame_step_s)
+
+
+def ownership(margins: Tensor, feather: float = FEATHER) -> Tensor:
+    """How much of a point each chart owns: margins (n, ...) -> weights (n, ...) that sum to 1.
+
+    The chart that is further inside owns it; the handover takes ``feather`` of a chart's half extent.
+    """
+    weights = torch.ones_like(margins)
+    for i in range(len(margins)):
+        for j in range(len(margins)):
+            if i != j:
+                weights[i] = weights[i] * ((margins[i] - margins[j]) / (2 * feather) + 0.5).clamp(0, 1)
+    return weights / weights.sum(0).clamp(min=1e-6)
+
+
+def sphere_charts(columns: int, *, conformal: bool) -> list[Chart]:
+    """Band, zenith cap and nadir cap with ``columns`` cells around the horizon (a multiple of 32 where conformal)."""
+    if conformal:
+        rows, cap = round(columns * CONFORMAL_BAND), round(columns * CONFORMAL_CAP)
+        extents = (math.pi * rows / columns, math.pi * cap / columns)
+    else:
+        # Never lower than a window, so that wide fields of view still fit.
+        rows = cap = max(16, columns // 4)
+        extents = (WIDE_BAND, WIDE_CAP)
+    band = Chart("band", rows, columns, wrap=True, conformal=conformal, extent=extents[0])
+    return [band, *(Chart("cap", cap, cap, conformal=conformal, extent=extents[1], sign=s) for s in (1, -1))]
+
+
+def covering(charts: list[Chart], d: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """For each chart: coordinates u, v and ownership of directions (..., 3)."""
+    where = [c.coordinates(d) for c in charts]
+    weights = ownership(torch.stack([c.margin(u, v) for c, (u, v) in zip(charts, where, strict=True)]))
+    return [(u, v, w) for (u, v), w in zip(where, weights, strict=True)]

@@ -1,0 +1,67 @@
+"""What the engine asks of a base model: a fixed-resolution video diffusion model, seen through clean-latent predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, device
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents of ``channels``; a cell is ``ratio`` pixels wide."""
+
+    id: str
+    family: str
+    licence: str
+    channels: int
+    frames: int
+    cells: int
+    ratio: int
+    steps: int
+    guidance: float
+    window_batch: int
+
+
+class View(NamedTuple):
+    """Where a window looks: pitch and field of view in radians, and the seconds between its frames."""
+
+    pitch: float
+    fov: float
+    frame_step_s: float
+
+
+class VideoModel(Protocol):
+    """Latents are float32 (N, channels, frames, rows, columns); ``sigma`` is the noise level in [0, 1], 1 being pure noise.
+
+    A noisy latent is ``(1 - sigma) * clean + sigma * noise``.
+    """
+
+    spec: ModelSpec
+    device: device
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        """An opaque condition for each text, to be handed back to :meth:`predict`. Empty text means "anything"."""
+        ...
+
+    def sigmas(self, steps: int) -> list[float]:
+        """``steps + 1`` falling noise levels from 1 to 0."""
+        ...
+
+    def predict(self, x: Tensor, sigma: float, views: Sequence[View], text: Any, guidance: float) -> Tensor:
+        """Clean latents of windows ``x`` (N, ...), guided; same shape, device and dtype as ``x``.
+
+        ``text`` is what :meth:`encode_text` made of ``[prompt, negative]``. Pure: the result depends on nothing else.
+        """
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, channels, rows, columns) of single frames -> RGB (N, 3, rows * ratio, columns * ratio) in [0, 1]."""
+        ...
+
+    @property
+    def decoder_halo(self) -> int:
+        """Latent cells around a tile that decoding it exactly needs."""
+        ...

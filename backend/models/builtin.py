@@ -1,0 +1,93 @@
+"""The built-in model: small, stylised, trained by us on procedural scenes; see ``weights/MODEL_CARD.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .autoencoder import DECODER_HALO, LATENT_CHANNELS, SPATIAL_RATIO, FrameAutoencoder
+from .base import ModelSpec, View
+from .denoiser import WINDOW_CELLS, WINDOW_FRAMES, Condition, Denoiser
+from .storage import load_weights
+from .text import TextEncoder
+
+WEIGHTS = Path(__file__).parent / "weights" / "builtin"
+
+SPEC = ModelSpec(
+    id="builtin",
+    family="skyloop-dit",
+    licence="GPL-3.0-or-later",
+    channels=LATENT_CHANNELS,
+    frames=WINDOW_FRAMES,
+    cells=WINDOW_CELLS,
+    ratio=SPATIAL_RATIO,
+    steps=16,
+    guidance=3.0,
+    window_batch=6,
+)
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():  # pyright: ignore[reportAttributeAccessIssue]
+        return torch.bfloat16
+    return torch.float32
+
+
+class BuiltinModel:
+    """Implements :class:`.base.VideoModel`."""
+
+    spec = SPEC
+    decoder_halo = DECODER_HALO
+
+    def __init__(self, device: torch.device | str = "cpu", folder: Path = WEIGHTS) -> None:
+        """Load the weights. Raises ``missing_model`` when they are absent or damaged."""
+        self.device = torch.device(device)
+        self.dtype = compute_dtype(self.device)
+        facts = json.loads((folder / "training.json").read_text())
+        shape = (1, SPEC.channels, 1, 1)
+        self.mean, self.std = (torch.tensor(facts[k], device=self.device).reshape(shape) for k in ("latent_mean", "latent_std"))
+        self.text = TextEncoder()
+        self.autoencoder = FrameAutoencoder().eval()
+        self.autoencoder.load_state_dict(load_weights(folder / "autoencoder.safetensors"))
+        self.autoencoder.to(self.device, self.dtype, memory_format=torch.channels_last)
+        self.denoiser = Denoiser().eval()
+        self.denoiser.load_state_dict(load_weights(folder / "denoiser.safetensors"))
+        self.denoiser.to(self.device, self.dtype)
+
+    def encode_text(self, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+        embedded, mask = self.text(list(texts))
+        return [(e.to(self.device), m.to(self.device)) for e, m in zip(embedded, mask, strict=True)]
+
+    def sigmas(self, steps: int) -> list[float]:
+        """Uniform times, shifted by 2 toward noise, where the layout of a scene is decided."""
+        times = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        return (2 * times / (1 + times)).tolist()
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor, sigma: float, views: Sequence[View], text: Any, guidance: float) -> Tensor:
+        z = x.to(self.device, self.dtype)
+        n = len(z)
+        prompts = [text[0]] if guidance == 1.0 else [text[0], text[1]]
+        tokens = torch.cat([e.expand(n, -1, -1) for e, _ in prompts])
+        mask = torch.cat([m.expand(n, -1) for _, m in prompts])
+        view = torch.tensor(views, dtype=torch.float32, device=self.device).repeat(len(prompts), 1)
+        t = torch.full((n * len(prompts),), sigma, device=self.device)
+        velocity = self.denoiser(z.repeat(len(prompts), 1, 1, 1, 1), t, Condition(tokens, mask, view)).float()
+        if len(prompts) == 2:
+            wanted, unwanted = velocity.chunk(2)
+            velocity = unwanted + guidance * (wanted - unwanted)
+        return (x.to(self.device) - sigma * velocity).to(x.device)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        z = latents.to(self.device) * self.std + self.mean
+        z = z.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return (self.autoencoder.decode(z).float() / 2 + 0.5).clamp(0, 1)

@@ -1,0 +1,208 @@
+"""From a request to a finished sky: the whole method, readable on one page.
+
+layout     windows that see a wide part of the world settle composition and motion (:mod:`.denoise`)
+refine     the same at twice the resolution, from a re-noised upsampling, until the size is reached (:mod:`.motion_guidance`)
+decode     latents to frames, tile by tile, straight into the video file (:mod:`.decode`)
+measure    the quality figures, against single windows of the same model (:mod:`.evaluation`)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import __version__
+from .charts import Chart, sphere_charts
+from .decode import decode_frames
+from .denoise import Canvas, denoise, white_noise
+from .engine import Engine
+from .evaluation.metrics import ReferenceView, figures
+from .media.files import atomic_write
+from .media.stills import write_png
+from .media.video import VideoWriter
+from .models.base import ModelSpec, VideoModel, View
+from .motion_guidance import refined
+from .protocol import Event, GenerateRequest, phase
+
+# Noise level from which each further stage refines the one before: enough to make detail, too little to move the layout.
+REFINE_SIGMAS = (0.6, 0.5, 0.4)
+REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
+PREVIEW_HEIGHT = 256
+MEASURED_FRAMES = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Charts to denoise on, from which noise level."""
+
+    charts: list[Chart]
+    sigma: float
+
+    @property
+    def fov(self) -> float:
+        """What a window sees at the horizon, radians."""
+        first = self.charts[0]
+        return first.fov if first.kind == "plane" else 2 * math.pi * 16 / first.columns
+
+
+def plan(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
+    """The resolutions that lead to the requested size, coarse to fine."""
+    if request.flat:
+        return _flat_stages(request, spec)
+    columns = 4 * round(spec.cells * 360 / request.fov_deg / 4)
+    stages = [Stage(sphere_charts(columns, conformal=False), 1.0)]
+    final = 32 * round(request.width / spec.ratio / 32)
+    for sigma in REFINE_SIGMAS:
+        if final < 1.25 * columns:
+            break
+        columns = min(final, 2 * columns) if final < 3 * columns else 2 * columns
+        stages.append(Stage(sphere_charts(columns, conformal=True), sigma))
+    return stages
+
+
+def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
+    rows, columns = request.height / spec.ratio, request.width / spec.ratio
+    halvings = max(0, min(len(REFINE_SIGMAS), int(math.log2(min(rows, columns) / spec.cells))))
+    stages = []
+    for k, sigma in zip(range(halvings, -1, -1), (1.0, *REFINE_SIGMAS), strict=False):
+        size = [max(spec.cells, math.ceil(n / 2**k)) for n in (rows, columns)]
+        # At the coarsest scale a window shows the field of view that was asked for; each doubling halves it.
+        fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2 ** (halvings - k))
+        stages.append(Stage([Chart("plane", size[0], size[1], wrap=request.wrap, fov=fov)], sigma))
+    return stages
+
+
+def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Iterator[Event]:
+    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, a changing ``preview.png``.
+
+    Yields ``phase`` and ``preview`` events and last a ``done`` event with the content of ``result.json``. Close the iterator
+    to cancel. Raises ``SkyloopError``, or what torch and the disk raise.
+    """
+    request.validated()
+    engine = engine or Engine()
+    clock, evaluations = Clock(), 0
+    yield phase("load", 0, 1, "model")
+    with clock("load"):
+        model = engine.model(request.model, request.device)
+        engine.reset_peak(model.device)
+        text = model.encode_text([request.prompt, request.negative])
+    yield phase("load", 1, 1, "model")
+
+    steps, guidance = request.steps or model.spec.steps, request.guidance or model.spec.guidance
+    generator = torch.Generator().manual_seed(request.seed)
+    frames = request.frames if request.loop else max(request.frames, model.spec.frames)
+    stages, canvas = plan(request, model.spec), None
+    for number, stage in enumerate(stages):
+        noise = white_noise(stage.charts, model.spec.channels, frames, generator)
+        if canvas is None:
+            canvas = Canvas(stage.charts, noise, request.loop, 1 / request.fps)
+        else:
+            canvas = refined(canvas, stage.charts, stage.sigma, noise)
+        sigmas = starting_at(model.sigmas(steps), stage.sigma)
+        name = "layout" if number == 0 else f"refine {number}" if len(stages) > 2 else "refine"
+        with clock(name):
+            for p in denoise(model, canvas, text, sigmas, guidance):
+                yield phase(name, p.step * p.windows + p.window, p.steps * p.windows, "window")
+                if p.clean is not None:
+                    evaluations += p.windows * (1 if guidance == 1 else 2)
+                    write_preview(model, stage.charts, p.clean, request, job)
+                    yield Event(type="preview", data={"file": "preview.png"})
+    assert canvas is not None
+
+    shown, middle = [], request.frames // 2
+    with clock("decode"), VideoWriter(job / "sky.mp4", request.width, request.height, request.fps, request.frames) as video:
+        size = (request.height, request.width)
+        for i, frame in enumerate(decode_frames(model, canvas.charts, canvas.latents, *size, range(request.frames))):
+            video.write(frame)
+            if i < MEASURED_FRAMES:
+                shown.append(frame)
+            if i == middle:
+                write_png(job / "poster.png", frame)
+            yield phase("decode", i + 1, request.frames, "frame")
+
+    reference: list[ReferenceView] = []
+    with clock("measure"):
+        for done, total in sample_reference(model, text, request, stages[-1].fov, steps, guidance, reference):
+            yield phase("measure", done, total + 1, "step")
+        measured = figures(
+            np.stack(shown),
+            fps=request.fps,
+            loop=request.loop and len(shown) == request.frames,
+            flat=request.flat,
+            wrap=request.wrap or not request.flat,
+            reference=reference,
+        )
+    result = {
+        "request": request.to_json(),
+        "model": model.spec.id,
+        "versions": {"skyloop": __version__, "torch": str(torch.__version__)},
+        "device": engine.device_name(model.device),
+        "seconds": clock.seconds,
+        "evaluations": evaluations,
+        "peak_memory_mb": engine.peak_memory_mb(model.device),
+        "figures": measured,
+    }
+    atomic_write(job / "result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    yield phase("measure", 1, 1, "step")
+    yield Event(type="done", data={"result": result})
+
+
+def starting_at(sigmas: list[float], sigma: float) -> list[float]:
+    """The part of a schedule below ``sigma``, starting exactly there."""
+    return sigmas if sigma >= 1 else [sigma, *(s for s in sigmas if s < 0.97 * sigma)]
+
+
+def write_preview(model: VideoModel, charts: list[Chart], clean: list[Tensor], request: GenerateRequest, job: Path) -> None:
+    """The first frame of the predicted clean canvas, small."""
+    height = min(PREVIEW_HEIGHT, request.height)
+    width = max(1, round(height * request.width / request.height))
+    write_png(job / "preview.png", next(iter(decode_frames(model, charts, clean, height, width, range(1)))))
+
+
+def sample_reference(
+    model: VideoModel,
+    text: Any,
+    request: GenerateRequest,
+    fov: float,
+    steps: int,
+    guidance: float,
+    found: list[ReferenceView],
+) -> Iterator[tuple[int, int]]:
+    """Single windows of the model at several pitches, same prompt: what "as sharp as the base model" means. Fills ``found``."""
+    spec, sigmas = model.spec, model.sigmas(steps)
+    pitches = (0,) if request.flat else REFERENCE_PITCHES_DEG
+    generator = torch.Generator().manual_seed(request.seed)
+    for number, pitch in enumerate(pitches):
+        plane = [Chart("plane", spec.cells, spec.cells, fov=fov)]
+        canvas = Canvas(plane, white_noise(plane, spec.channels, spec.frames, generator), False, 1 / request.fps)
+        view = View(math.radians(pitch), fov, 1 / request.fps)
+        for p in denoise(model, canvas, text, sigmas, guidance, view=view):
+            yield number * p.steps + p.step + 1, len(pitches) * p.steps
+        pixels = spec.cells * spec.ratio
+        window = np.stack(list(decode_frames(model, plane, canvas.latents, pixels, pixels, range(spec.frames))))
+        found.append(ReferenceView(pitch_deg=pitch, fov_deg=math.degrees(fov), frames=window))
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)

@@ -1,0 +1,112 @@
+"""The window layout of step i: where the model's fixed windows lie on a canvas. Pure functions of sizes and the step.
+
+Offset Shifting Denoiser (DynamicScaler, arXiv 2412.11100, section 3.2): windows cover the canvas once, and the whole layout
+moves at every step, so that no border stays where it was. Offsets follow the golden-ratio sequence, the most even one for
+any number of steps; they wrap where the canvas is circular (longitude, and time in a loop).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GOLDEN = 0.6180339887498949
+# Averages of two predictions are blurred ones: hand over within two cells.
+FEATHER_CELLS = 2.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """Indices (n,) of one axis that a window covers, and how much each of them is its own (n,) in (0, 1]."""
+
+    index: Tensor
+    weight: Tensor
+
+    @property
+    def centre(self) -> float:
+        """Position of the middle in cells, cell edges being whole numbers; not wrapped."""
+        return float(self.index[0]) + len(self.index) / 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A block of a canvas: frames x rows x columns of one chart."""
+
+    chart: int
+    time: Span
+    rows: Span
+    columns: Span
+
+    def read(self, chart: Tensor) -> Tensor:
+        """Crop of a chart (C, F, H, W) -> (C, f, h, w)."""
+        return chart[:, self.time.index][:, :, self.rows.index][:, :, :, self.columns.index]
+
+    @property
+    def weight(self) -> Tensor:
+        """(f, h, w): the product of the three spans' weights."""
+        t, r, c = self.time.weight, self.rows.weight, self.columns.weight
+        return t[:, None, None] * r[:, None] * c
+
+
+def offset(step: int, axis: int) -> float:
+    """Golden-ratio offset in [0, 1) of step ``step``; axes get shifted copies so that they do not move in lockstep."""
+    return (step * GOLDEN + axis * 0.381966) % 1.0
+
+
+def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
+    """Spans of ``window`` that cover an axis of ``length`` with little overlap, moved by ``shift`` in [0, 1).
+
+    A circular axis that is a multiple of the window is tiled exactly and the tiling slides around. An axis that ends keeps its
+    first and last span docked; those between slide, and so does the border within each overlap. A circular axis shorter
+    than the window is read more than once around; an axis that ends must be at least as long as the window.
+    """
+    if length < window and not wrap:
+        raise ValueError(f"an axis of {length} is shorter than the window of {window}")
+    if wrap:
+        count = -(-length // window)
+        overlap = window - length / count
+        starts = [int((shift + k) * length / count) for k in range(count)]
+    elif length == window:
+        count, overlap, starts = 1, 0.0, [0]
+    else:
+        count = -(-length // window)
+        if count * window - length < window / 4:
+            count += 1  # without slack the borders could not move
+        overlap = (count * window - length) / (count - 1)
+        inner = [int(k * (window - overlap) + (shift - 0.5) * overlap) for k in range(1, count - 1)]
+        starts = [0, *inner, length - window]
+    if wrap and count == 1:
+        return [Span((torch.arange(window) + starts[0]) % length, torch.ones(window))]
+    spans = []
+    for k, start in enumerate(starts):
+        position = torch.arange(window) + 0.5
+        weight = torch.ones(window)
+        following = starts[(k + 1) % count] + (length if k == count - 1 else 0)
+        preceding = starts[k - 1] - (length if k == 0 else 0)
+        for border, side in ((_border(preceding, start, window, shift), 1), (_border(start, following, window, shift), -1)):
+            if border is not None:
+                weight = weight * ((position + start - border) * (side / FEATHER_CELLS) + 0.5).clamp(1e-3, 1)
+        spans.append(Span((torch.arange(window) + start) % length, weight))
+    return spans
+
+
+def _border(first: int, second: int, window: int, shift: float) -> float | None:
+    """Where the window at ``first`` hands over to the one at ``second``, inside their overlap; None without one."""
+    overlap = first + window - second
+    if overlap <= 0:
+        return None
+    slack = max(0.0, overlap - FEATHER_CELLS)
+    return second + overlap / 2 + (shift - 0.5) * slack
+
+
+def layout(sizes: list[tuple[int, int, bool]], frames: int, loop: bool, step: int, window: tuple[int, int]) -> list[Window]:
+    """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells."""
+    span_frames, cells = window
+    windows = []
+    for chart, (rows, columns, wrap) in enumerate(sizes):
+        for t in cover(frames, span_frames, offset(step, 0), loop):
+            for r in cover(rows, cells, offset(step, 1), False):
+                windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap)]
+    return windows

@@ -1,1 +1,0 @@
-"""Skyloop's tests: ``python3 -m tests`` runs all that can run on this machine."""
