@@ -47,9 +47,7 @@ def run(
     return last
 
 
-def _run_logged(
-    job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]
-) -> Event:
+def _run_logged(job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]) -> Event:
     try:
         last = _iterate(job, generate, recorder, engine, cancelled)
     except BaseException as error:  # the request boundary: nothing may leave a job without a last event
@@ -64,9 +62,7 @@ def _run_logged(
     return last
 
 
-def _iterate(
-    job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]
-) -> Event:
+def _iterate(job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]) -> Event:
     request = job.request()
     check_space(job.path, request)
     (job.path / "events.jsonl").unlink(missing_ok=True)

@@ -2,8 +2,8 @@
 
     python stub_backend.py MODE ARGUMENTS...      ARGUMENTS as for ``python3 -m backend``
 
-MODE is what the engine does: ok, slow (until cancelled), noisy (prints to stdout, also below Python), oom, full (no disk
-space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported).
+MODE is what the engine does: ok, slow (until cancelled), noisy (prints to stdout, also below Python), oom, full (no
+disk space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported).
 """
 
 from __future__ import annotations
