@@ -7,9 +7,7 @@ child ends by itself when its stdin closes, so it never outlives Blender.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import os
 import queue
 import subprocess
 import threading
@@ -19,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ...backend.protocol import PROTOCOL_VERSION, ErrorKind, Event, SkyloopError
+from ...backend.protocol import PROTOCOL_VERSION, Command, ErrorKind, Event, SkyloopError
+from ...backend.runtime.child import clean_environ
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class BackendClient:
             self._process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env=_environment(),
+                env=clean_environ() | {"PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -90,12 +89,12 @@ class BackendClient:
         """The last lines that the process wrote to its log."""
         return "\n".join(self._tail)
 
-    def send(self, kind: str, **data: Any) -> None:
+    def send(self, command: Command) -> None:
         """Write one request. A process that is gone is noticed by :meth:`failure`, not here."""
         with contextlib.suppress(OSError, ValueError):
             pipe = self._process.stdin
             assert pipe is not None
-            pipe.write(json.dumps({"type": kind, **data}, ensure_ascii=False) + "\n")
+            pipe.write(command.to_line() + "\n")
             pipe.flush()
 
     def drain(self, limit: int = 100) -> list[Event]:
@@ -137,7 +136,7 @@ class BackendClient:
     def close(self, patience_s: float = 2.0) -> None:
         """End the process: ask, close its stdin, then terminate, then kill. Waits ``patience_s`` at most each time."""
         self._closing = True
-        self.send("shutdown")
+        self.send(Command(type="shutdown"))
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -171,7 +170,7 @@ class BackendClient:
             self._heard_at = time.monotonic()
             try:
                 event = Event.from_line(line)
-            except (ValueError, TypeError):
+            except ValueError:
                 log.warning("not an event, ignored: %s", line[:200])
                 self._tail.append(line[:200])
                 continue
@@ -196,12 +195,6 @@ def _lines(pipe: IO[str] | None) -> Any:
         while line := pipe.readline(MAX_LINE_CHARS):
             if text := line.strip():
                 yield text
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without what would make another Python load Blender's modules."""
-    drop = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
-    return {k: v for k, v in os.environ.items() if k not in drop} | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def _exit_error(code: int) -> SkyloopError:

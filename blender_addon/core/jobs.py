@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ...backend.media.files import atomic_write, write_error
+from ...backend.jobs import store
+from ...backend.media.files import write_error
 from ...backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 
 MAX_HISTORY = 100
@@ -61,14 +61,9 @@ def create(root: Path, request: GenerateRequest) -> Path:
             except FileExistsError:
                 n += 1
                 folder = root / f"{name}-{n}"
-        write_json(folder / "request.json", request.to_json())
     except OSError as error:
         raise write_error(error, folder) from error
-    return folder.resolve()
-
-
-def write_json(path: Path, document: Any) -> None:
-    atomic_write(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    return store.create(folder.resolve(), request).path
 
 
 def read(folder: Path) -> Job:

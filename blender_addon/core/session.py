@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from ...backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError
+from ...backend.protocol import Command, ErrorKind, Event, GenerateRequest, SkyloopError
 from . import jobs
 from .client import BackendClient
 
@@ -58,6 +58,15 @@ class Progress:
     done: int = 0
     total: int = 0
     unit: str = ""
+
+    @staticmethod
+    def of(event: Event) -> Progress:
+        """A ``phase`` event of the backend or the installer."""
+        data = event.data
+        try:
+            return Progress(str(data["name"]), int(data["done"]), int(data["total"]), str(data.get("unit", "")))
+        except (KeyError, TypeError, ValueError):
+            return Progress("Working")
 
     @property
     def factor(self) -> float:
@@ -114,6 +123,7 @@ class Session:
         self.problem: Problem | None = None
         self.job: Path | None = None
         self.preview: Path | None = None
+        self.preview_edition = 0  # the preview is replaced in place; this tells one from the next
         self.finished: deque[Path] = deque()  # jobs done, for the owner to take
         self.revision = 0  # grows with every change that a user could see
         self._client: BackendClient | None = None
@@ -123,6 +133,14 @@ class Session:
     @property
     def busy(self) -> bool:
         return self.state is State.INSTALLING or self.state in GENERATING
+
+    @property
+    def not_installed(self) -> bool:
+        return self.state is State.NOT_INSTALLED
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.state]
 
     @property
     def client(self) -> BackendClient | None:
@@ -158,7 +176,7 @@ class Session:
             self._client = self.runtime.client()
         self.job, self.preview = folder, None
         self.progress = Progress(LABELS[State.STARTING])
-        self._client.send("generate", job=str(folder))
+        self._client.send(Command(type="generate", job=str(folder)))
         self._enter(State.STARTING)
         return folder
 
@@ -169,7 +187,7 @@ class Session:
             self.progress = Progress(LABELS[State.CANCELLING])
             self.revision += 1
         elif self._client and self.state in GENERATING and self.state is not State.CANCELLING:
-            self._client.send("cancel", job=str(self.job))
+            self._client.send(Command(type="cancel", job=str(self.job)))
             self._cancel_by = time.monotonic() + CANCEL_PATIENCE_S
             self.progress = Progress(LABELS[State.CANCELLING])
             self._enter(State.CANCELLING)
@@ -229,16 +247,12 @@ class Session:
             case "accepted" if self.state is State.STARTING:
                 self._enter(State.RUNNING)
             case "phase" if self.state is not State.CANCELLING:
-                self.progress = Progress(
-                    str(data.get("name", "")),
-                    int(data.get("done", 0)),
-                    int(data.get("total", 0)),
-                    str(data.get("unit", "")),
-                )
+                self.progress = Progress.of(event)
                 self._enter(State.RUNNING)
             case "preview" if self.job:
                 # Only the name counts: nothing outside the job folder is ever opened.
                 self.preview = self.job / Path(str(data.get("file", "preview.png"))).name
+                self.preview_edition += 1
                 self.revision += 1
             case "done" if self.job:
                 self.finished.append(self.job)
@@ -262,9 +276,9 @@ class Session:
 
     def _lose(self, error: SkyloopError) -> None:
         """The process is gone or useless: end it, and tell the user if a job was under way."""
-        log.error("backend lost: %s\n%s", error.line, self._client.tail if self._client else "")
-        cancelling, running = self.state is State.CANCELLING, self.state in GENERATING
         tail = self._client.tail if self._client else ""
+        log.error("backend lost: %s\n%s", error.line, tail)
+        cancelling, running = self.state is State.CANCELLING, self.state in GENERATING
         self._drop_client(kill=True)
         if cancelling:
             self._end_job()

@@ -1,0 +1,332 @@
+"""Everything a user can press. Operators only check, call and report; the work is in ``session`` and ``world``."""
+
+import random
+import textwrap
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from ..backend.protocol import SkyloopError
+from . import places, session, world
+from .core import jobs
+from .core.session import GENERATING, State
+
+
+def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
+    """Show the error as Blender shows errors; the operator returns what this returns."""
+    operator.report({"ERROR"}, error.line)
+    return {"CANCELLED"}
+
+
+def why_not_generate(context: bpy.types.Context) -> str:
+    """What stands in the way of Generate, as a sentence; empty when nothing does."""
+    now = session.current()
+    if now.busy:
+        return f"{now.label}: wait for it, or cancel it"
+    if now.not_installed:
+        return "The generator is not installed yet: press Install"
+    problems = context.scene.skyloop.request(device=places.device()).problems()
+    return problems[0] if problems else ""
+
+
+class SKYLOOP_OT_install(bpy.types.Operator):
+    """Download and set up the generator in a folder of its own. Blender's own Python is not touched"""
+
+    bl_idname = "skyloop.install"
+    bl_label = "Install Generator"
+    bl_options = {"REGISTER"}  # No UNDO: nothing in the file changes.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bpy.app.online_access:
+            cls.poll_message_set(
+                "The generator is downloaded once: allow online access in Preferences > System > Network. "
+                "Everything works offline afterwards"
+            )
+            return False
+        if session.current().busy:
+            cls.poll_message_set("Wait until the present work is done, or cancel it")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if session.current().not_installed:
+            return self.execute(context)
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            session.current().install()
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_generate(bpy.types.Operator):
+    """Make an animated 360° sky from the prompt. Blender stays usable meanwhile"""
+
+    bl_idname = "skyloop.generate"
+    bl_label = "Generate Sky"
+    bl_options = {"REGISTER"}  # No UNDO: only applying the result changes the file.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = why_not_generate(context)
+        cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.skyloop
+        if settings.random_seed:
+            settings.seed = random.randrange(2**31)
+        try:
+            session.current().generate_for(context.scene, settings.request(device=places.device()))
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_cancel(bpy.types.Operator):
+    """Stop the present work"""
+
+    bl_idname = "skyloop.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        if now.state is State.CANCELLING:
+            cls.poll_message_set("It stops as soon as the present step is done")
+        return now.busy and now.state is not State.CANCELLING
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().cancel()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_release(bpy.types.Operator):
+    """Stop the idle generator and give its memory back to Blender; the next run starts it again"""
+
+    bl_idname = "skyloop.release"
+    bl_label = "Release Memory"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        if now.client is None:
+            cls.poll_message_set("The generator is not running and holds no memory")
+        return now.client is not None and now.state not in GENERATING
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().release()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_apply_world(bpy.types.Operator):
+    """Use this sky as the World of the scene. The World that was there is kept"""
+
+    bl_idname = "skyloop.apply_world"
+    bl_label = "Apply to World"
+    bl_options = {"REGISTER", "UNDO"}
+
+    job: StringProperty(name="Job Folder", options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            world.apply(context.scene, jobs.read(Path(self.job)), front_deg=context.scene.skyloop.front_deg)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_restore_world(bpy.types.Operator):
+    """Bring back the World that this sky replaced"""
+
+    bl_idname = "skyloop.restore_world"
+    bl_label = "Restore Previous World"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return world.is_sky(context.scene.world)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            world.restore(context.scene)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_front_from_camera(bpy.types.Operator):
+    """Turn the sky so that its middle is where the active camera looks"""
+
+    bl_idname = "skyloop.front_from_camera"
+    bl_label = "From the Active Camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        cls.poll_message_set("The scene has no active camera")
+        return context.scene.camera is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            context.scene.skyloop.front_deg = world.camera_front_deg(context.scene.camera)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_match_timeline(bpy.types.Operator):
+    """Make the scene play as its sky does: one frame of the movie is shown for each frame of the scene"""
+
+    bl_idname = "skyloop.match_timeline"
+    bl_label = "Match Scene to Sky"
+    bl_options = {"REGISTER", "UNDO"}
+
+    fps: BoolProperty(name="Frame Rate", description="Take over the sky's frame rate", default=True)
+    frame_range: BoolProperty(name="Frame Range", description="Make the scene as long as one loop", default=False)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return world.is_sky(context.scene.world)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        world.match_timeline(context.scene, fps=self.fps, frame_range=self.frame_range)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_recall(bpy.types.Operator):
+    """Set prompt, seed and all other settings to those of this sky"""
+
+    bl_idname = "skyloop.recall"
+    bl_label = "Use These Settings"
+    bl_options = {"REGISTER", "UNDO"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            context.scene.skyloop.recall(jobs.read(Path(self.job)).request)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_open_folder(bpy.types.Operator):
+    """Show the files of this sky"""
+
+    bl_idname = "skyloop.open_folder"
+    bl_label = "Open Folder"
+    bl_options = {"REGISTER"}
+
+    path: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not Path(self.path).is_dir():
+            self.report({"ERROR"}, f"The folder {self.path} is not there any more.")
+            return {"CANCELLED"}
+        return bpy.ops.wm.path_open(filepath=self.path)
+
+
+class SKYLOOP_OT_open_log(bpy.types.Operator):
+    """Open the log of the failed run in Blender's text editor"""
+
+    bl_idname = "skyloop.open_log"
+    bl_label = "Show Log"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        problem = session.current().problem
+        cls.poll_message_set("There is no log for this")
+        return bool(problem and problem.log)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        problem = session.current().problem
+        try:
+            text = problem.log.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            self.report({"ERROR"}, f"The log {problem.log} cannot be read: {error.strerror}.")
+            return {"CANCELLED"}
+        block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
+        block.from_string(text)
+        if context.window:
+            bpy.ops.wm.window_new()
+            area = context.window_manager.windows[-1].screen.areas[0]
+            area.type = "TEXT_EDITOR"
+            area.spaces.active.text = block
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_copy_report(bpy.types.Operator):
+    """Copy the error with its log to the clipboard, to paste into a report"""
+
+    bl_idname = "skyloop.copy_report"
+    bl_label = "Copy Report"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return session.current().problem is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        problem = session.current().problem
+        log = problem.log.read_text(encoding="utf-8", errors="replace")[-8000:] if problem.log else ""
+        context.window_manager.clipboard = textwrap.dedent(
+            f"""\
+            Skyloop in Blender {bpy.app.version_string}, {bpy.app.build_platform.decode()}
+            {problem.kind}: {problem.line}
+            """
+        ) + log
+        self.report({"INFO"}, "The report is on the clipboard")
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_dismiss(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "skyloop.dismiss"
+    bl_label = "Dismiss"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().dismiss()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_refresh_history(bpy.types.Operator):
+    """Look again for skies on the disk"""
+
+    bl_idname = "skyloop.refresh_history"
+    bl_label = "Refresh"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().scan_history()
+        session.wake()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SKYLOOP_OT_install,
+    SKYLOOP_OT_generate,
+    SKYLOOP_OT_cancel,
+    SKYLOOP_OT_release,
+    SKYLOOP_OT_apply_world,
+    SKYLOOP_OT_restore_world,
+    SKYLOOP_OT_front_from_camera,
+    SKYLOOP_OT_match_timeline,
+    SKYLOOP_OT_recall,
+    SKYLOOP_OT_open_folder,
+    SKYLOOP_OT_open_log,
+    SKYLOOP_OT_copy_report,
+    SKYLOOP_OT_dismiss,
+    SKYLOOP_OT_refresh_history,
+)

@@ -1,0 +1,39 @@
+"""Where things are on this machine, from the preferences: the runtime, new skies, the device that computes."""
+
+from pathlib import Path
+
+import bpy
+
+PACKAGE = __package__.rpartition(".")[0]
+
+
+def preferences() -> bpy.types.AddonPreferences | None:
+    """This add-on's preferences; None while it is enabled without being entered in Blender's preferences."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    return addon.preferences if addon else None
+
+
+def device() -> str:
+    found = preferences()
+    return found.device if found else "auto"
+
+
+def runtime_home() -> Path | None:
+    """The chosen runtime folder; None for the default one."""
+    found = preferences()
+    return Path(bpy.path.abspath(found.runtime_folder)) if found and found.runtime_folder else None
+
+
+def output_root() -> Path:
+    """Where new job folders go."""
+    found = preferences()
+    if found and found.output_folder:
+        return Path(bpy.path.abspath(found.output_folder))
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / "skyloop"
+    return home_root()
+
+
+def home_root() -> Path:
+    """Where job folders go while nothing is chosen and the .blend has no place yet."""
+    return Path.home() / "Skyloop"
