@@ -34,7 +34,8 @@ FEATHER = 0.05
 class Chart:
     """One latent panorama of ``rows`` x ``columns`` cells. ``kind``: plane, band, or cap (``sign`` +1 zenith, -1 nadir).
 
-    ``extent`` is the projection's ordinate at the upper edge; ``fov`` (radians) what a window of a plane shows.
+    ``extent`` is the projection's ordinate at the upper edge; For a plane, ``fov`` is what a window shows
+    and ``pitch`` where its middle looks (radians).
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Chart:
     extent: float = 1.0
     sign: int = 1
     fov: float = math.pi / 2
+    pitch: float = 0.0
 
     def directions(self, u: Tensor, v: Tensor) -> Tensor:
         """Directions (..., 3) of chart coordinates. Not for planes."""
@@ -80,8 +82,8 @@ class Chart:
     def view(self, row: float, column: float, cells: int, frame_step_s: float) -> View:
         """What a window of ``cells`` whose centre is at (row, column), in cells, looks like to the model."""
         if self.kind == "plane":
-            middle = (0.5 - row / self.rows) * self.fov * self.rows / cells
-            return View(max(-math.pi / 2, min(math.pi / 2, middle)), self.fov, frame_step_s)
+            pitch = self.pitch + (0.5 - row / self.rows) * self.fov * self.rows / cells
+            return View(max(-math.pi / 2, min(math.pi / 2, pitch)), self.fov, frame_step_s)
         u, v = torch.tensor(2 * column / self.columns - 1.0), torch.tensor(2 * row / self.rows - 1.0)
         _, pitch = sphere.yaw_pitch(self.directions(u, v))
         if self.kind == "band":

@@ -61,7 +61,9 @@ def white_noise(charts: list[Chart], channels: int, frames: int, generator: torc
 def overlaps(charts: list[Chart]) -> list[Overlap]:
     """The cells of each chart that another one owns in part."""
     found = []
-    for i, chart in enumerate(charts if len(charts) > 1 else []):
+    for i, chart in enumerate(charts):
+        if chart.kind == "plane":
+            continue
         d = chart.directions(*sphere.grid(chart.rows, chart.columns)).flatten(0, 1)
         for j, (u, v, weight) in enumerate(covering(charts, d)):
             cells = (weight > 0).nonzero()[:, 0]
@@ -94,12 +96,12 @@ def _merge(clean: list[Tensor], weights: list[Tensor], window: Window, predictio
 
 
 def denoise(
-    model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float, *, view: View | None = None
+    model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float
 ) -> Iterator[Progress]:
     """Take ``canvas`` from noise level ``sigmas[0]`` to ``sigmas[-1]``, in place, one scheduler step of the whole canvas at a time.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only a window
-    batch is on the model's device. ``view`` replaces what the charts say about where windows look. Yields after every batch; stop iterating to cancel.
+    batch is on the model's device. Yields after every batch; stop iterating to cancel.
     """
     spec = model.spec
     shared = overlaps(canvas.charts)
@@ -111,7 +113,7 @@ def denoise(
         weights = [torch.zeros(z.shape[1:]) for z in canvas.latents]
         for start in range(0, len(windows), spec.window_batch):
             batch = windows[start : start + spec.window_batch]
-            views = [view or _view(canvas, w, spec.cells) for w in batch]
+            views = [_view(canvas, w, spec.cells) for w in batch]
             x = torch.stack([w.read(canvas.latents[w.chart]) for w in batch])
             for window, prediction in zip(batch, model.predict(x, sigmas[step], views, text, guidance), strict=True):
                 _merge(clean, weights, window, prediction)

@@ -30,7 +30,7 @@ from .evaluation.metrics import ReferenceView, figures
 from .media.files import atomic_write
 from .media.stills import write_png
 from .media.video import VideoWriter
-from .models.base import ModelSpec, VideoModel, View
+from .models.base import ModelSpec, VideoModel
 from .motion_guidance import refined
 from .protocol import Event, GenerateRequest, phase
 
@@ -133,7 +133,7 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
     reference: list[ReferenceView] = []
     with clock("measure"):
         for done, total in sample_reference(model, text, request, stages[-1].fov, steps, guidance, reference):
-            yield phase("measure", done, total + 1, "step")
+            yield phase("measure", done, total + 1)
         measured = figures(
             np.stack(shown),
             fps=request.fps,
@@ -153,7 +153,7 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
         "figures": measured,
     }
     atomic_write(job / "result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
-    yield phase("measure", 1, 1, "step")
+    yield phase("measure", steps + 1, steps + 1)
     yield Event(type="done", data={"result": result})
 
 
@@ -179,17 +179,16 @@ def sample_reference(
     found: list[ReferenceView],
 ) -> Iterator[tuple[int, int]]:
     """Single windows of the model at several pitches, same prompt: what "as sharp as the base model" means. Fills ``found``."""
-    spec, sigmas = model.spec, model.sigmas(steps)
+    spec = model.spec
     pitches = (0,) if request.flat else REFERENCE_PITCHES_DEG
-    generator = torch.Generator().manual_seed(request.seed)
-    for number, pitch in enumerate(pitches):
-        plane = [Chart("plane", spec.cells, spec.cells, fov=fov)]
-        canvas = Canvas(plane, white_noise(plane, spec.channels, spec.frames, generator), False, 1 / request.fps)
-        view = View(math.radians(pitch), fov, 1 / request.fps)
-        for p in denoise(model, canvas, text, sigmas, guidance, view=view):
-            yield number * p.steps + p.step + 1, len(pitches) * p.steps
-        pixels = spec.cells * spec.ratio
-        window = np.stack(list(decode_frames(model, plane, canvas.latents, pixels, pixels, range(spec.frames))))
+    planes = [Chart("plane", spec.cells, spec.cells, fov=fov, pitch=math.radians(p)) for p in pitches]
+    noise = white_noise(planes, spec.channels, spec.frames, torch.Generator().manual_seed(request.seed))
+    canvas = Canvas(planes, noise, False, 1 / request.fps)
+    for p in denoise(model, canvas, text, model.sigmas(steps), guidance):
+        yield p.step + 1, p.steps
+    pixels = spec.cells * spec.ratio
+    for pitch, plane, latents in zip(pitches, planes, canvas.latents, strict=True):
+        window = np.stack(list(decode_frames(model, [plane], [latents], pixels, pixels, range(spec.frames))))
         found.append(ReferenceView(pitch_deg=pitch, fov_deg=math.degrees(fov), frames=window))
 
 
