@@ -22,7 +22,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def skyloop() -> ModuleType:
-    """The repository as one package, as Blender loads it: ``skyloop.blender_addon.core`` reaches ``skyloop.backend``."""
+    """The repository as one package, as Blender loads it: ``skyloop.blender_addon`` reaches ``skyloop.backend``."""
     return load_package()
 
 
@@ -37,5 +37,5 @@ def bpy_python() -> Path:
     """The Python that has Blender as a module; the test is left out, with the reason, where there is none."""
     about = runtime.status("bpy")
     if not about["ready"]:
-        pytest.skip(os.environ.get("SKYLOOP_NO_BPY") or "Blender as a module is not installed: python3 -m tests makes it")
+        pytest.skip(os.environ.get("SKYLOOP_NO_BPY") or "no Blender as a module: python3 -m tests makes it")
     return Path(about["python"])

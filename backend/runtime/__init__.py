@@ -129,7 +129,7 @@ def remove(env: str | None = None, *, home: Path | None = None, old: bool = Fals
 
 def _busy(seconds: float) -> None:
     if seconds > 5:
-        raise SkyloopError(ErrorKind.INTERNAL, "Another Skyloop is setting up the runtime.", "Try again when it is done.")
+        raise SkyloopError(ErrorKind.INTERNAL, "Another Skyloop is setting up the runtime.", "Try again then.")
 
 
 def _at(home_: Path | None) -> Path:

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..protocol import SkyloopError
+from ..protocol import ErrorKind, SkyloopError
 from . import console_progress, ensure, remove, status
 from .places import SPECS, spec_of
 
@@ -27,7 +27,11 @@ def _self_test(env: str, home: Path | None) -> None:
 
     about = status(env, home)
     if not about["ready"]:
-        raise SystemExit(f"skyloop: {env} is not installed. Make it with: python3 -m backend.runtime install --env {env}")
+        raise SkyloopError(
+            ErrorKind.INTERNAL,
+            f"The environment {env!r} is not installed.",
+            f"Make it with: python3 -m backend.runtime install --env {env}",
+        )
     run = Runner(Path(about["home"]) / "install.log")
     folder = Path(about["python"]).parents[1]
     report = self_test(folder, spec_of(env), run)

@@ -59,7 +59,7 @@ class Runner:
         on_line: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> int:
-        """Run to the end and return the exit status. ``on_line`` gets each output line, ``on_tick`` runs while waiting."""
+        """Run to the end and return the exit status; ``on_line`` gets each line, ``on_tick`` runs while waiting."""
         self.check()
         words = [str(word) for word in command]
         self.note("$ " + " ".join(words))

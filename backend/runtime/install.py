@@ -25,6 +25,7 @@ from .places import SPECS, Spec, env_dir, find_ready, python_in, read_ready, wri
 
 PIP = "pip==26.3"
 PLAN_HOURS = 24.0  # an older plan is made anew: an index may have dropped its files, or one that was away be back
+UNPACKED = 3.2  # an installed wheel's size over the wheel's: torch for the CPU has 3.7, most others less
 NO_NETWORK = (
     "Temporary failure in name resolution", "Name or service not known", "getaddrinfo failed", "nodename nor servname",
     "Network is unreachable", "NewConnectionError", "Failed to establish a new connection", "Connection refused",
@@ -80,7 +81,7 @@ class Installer:
                 return ready  # the one we waited for has made it
             base, below = self._base(build.accelerator)
             env = env_dir(self.home, self.spec, build.accelerator, base.version)
-            self._check_space(build.accelerator)
+            self._check_space(self.spec.need_gb.get(build.accelerator) or self.spec.need_gb[""])
             self._make_venv(env, base.path)
             wheels, folder = self._plan(env, build)
             self._download(env, wheels, folder)
@@ -109,14 +110,14 @@ class Installer:
         self._phase("venv", 0, 2, note=f"Making a private Python environment in {env}")
         if env.exists():
             shutil.rmtree(env)
-        self._command([python, "-I", "-m", "venv", env], "Making the private Python environment failed.")
+        self._command([python, "-I", "-X", "utf8", "-m", "venv", env], "Making the private Python environment failed.")
         self._phase("venv", 1, 2)
         pip = [*_pip(env), "install", "--upgrade", *_ONLINE, PIP]
         self._command(pip, "Updating pip inside the private environment failed.")
         self._phase("venv", 2, 2)
 
     def _plan(self, env: Path, build: torch_build.TorchBuild) -> tuple[list[fetch.Wheel], Path]:
-        """Which files make this environment: asked of pip once, and kept for a run that goes on after an interruption."""
+        """Which files make this environment: asked of pip once, and kept for a run that goes on later."""
         folder = self.home / "downloads" / env.name
         folder.mkdir(parents=True, exist_ok=True)
         plan = folder / "plan.json"
@@ -157,6 +158,8 @@ class Installer:
         with ThreadPoolExecutor(8) as pool:
             sizes = list(pool.map(lambda wheel: fetch.size_of(wheel, folder), wheels))
         total_mb = max(1, sum(sizes) >> 20)
+        left = sum(size for wheel, size in zip(wheels, sizes, strict=True) if not wheel.path(folder).exists())
+        self._check_space((left + UNPACKED * sum(sizes)) / 1e9)
         before = 0
         last = -1.0
 
@@ -231,13 +234,12 @@ class Installer:
         note = "" if seconds > 0.1 else "Another Skyloop is setting up the runtime; waiting for it to finish."
         self._phase("wait", int(seconds), 0, "s", note=note)
 
-    def _check_space(self, accelerator: str) -> None:
-        need = self.spec.need_gb.get(accelerator) or self.spec.need_gb.get("", 0.0)
+    def _check_space(self, need: float) -> None:
         free = shutil.disk_usage(self.home).free / 1e9
         if free < need:
             raise SkyloopError(
                 ErrorKind.DISK_FULL,
-                f"The runtime needs about {need:g} GB, and {self.home} has {free:.1f} GB free.",
+                f"The runtime needs about {need:.1f} GB, and {self.home} has {free:.1f} GB free.",
                 "Free some space, or choose a folder on another disk with SKYLOOP_HOME or --home.",
             )
 
@@ -279,7 +281,7 @@ _ONLINE = ["--retries", "2", "--timeout", "30"]
 
 
 def _pip(env: Path) -> list[str | Path]:
-    return [python_in(env), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
+    return [python_in(env), "-I", "-X", "utf8", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
 
 
 def _torch_note(wheels: list[fetch.Wheel], build: torch_build.TorchBuild) -> str:
@@ -289,7 +291,7 @@ def _torch_note(wheels: list[fetch.Wheel], build: torch_build.TorchBuild) -> str
         return ""
     cuda = any(wheel.name.startswith(("nvidia-", "cuda-")) for wheel in wheels) or "+cu" in torch.version
     if cuda and build.accelerator == "cpu":
-        return f"torch {torch.version}: no NVIDIA driver found, but only the CUDA build could be reached; it runs on the CPU"
+        return f"torch {torch.version}: only the CUDA build was in reach; without an NVIDIA driver it uses the CPU"
     return f"torch {torch.version}, {build.why}"
 
 
@@ -322,10 +324,11 @@ def self_test(env: Path, spec: Spec, run: Runner) -> dict[str, Any]:
     found: list[str] = []
     script = Path(__file__).with_name("selftest.py")
     status = run.run(
-        [python_in(env), "-I", script, *spec.checks],
+        [python_in(env), "-I", "-X", "utf8", script, *spec.checks],
         on_line=lambda line: found.append(line.removeprefix("SELFTEST ")) if line.startswith("SELFTEST ") else None,
     )
-    report: dict[str, Any] = json.loads(found[-1]) if found else {"failed": {spec.name: f"it ended with status {status}"}}
+    died = {"failed": {spec.name: f"the self-test ended with status {status}"}}
+    report: dict[str, Any] = json.loads(found[-1]) if found else died
     if report["failed"]:
         what, why = next(iter(report["failed"].items()))
         raise SkyloopError(

@@ -97,10 +97,11 @@ def find(versions: Sequence[tuple[int, int]], what: str) -> Interpreter:
             f"{lacking.path} cannot make a private environment, because its venv module is missing.",
             f"Install it (Debian, Ubuntu: sudo apt install {name}), then start again.",
         )
+    newest = f"{versions[-1][0]}.{versions[-1][1]}"
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    right = ", ".join(f"{a}.{b}" for a, b in versions[:-1]) + f" or {versions[-1][0]}.{versions[-1][1]}"
+    right = ", ".join(f"{a}.{b}" for a, b in versions[:-1]) + f" or {newest}"
     raise SkyloopError(
         ErrorKind.INTERNAL,
         f"{what} needs Python {right}; this is Python {here} and no other was found.",
-        f"Install Python {versions[-1][0]}.{versions[-1][1]} from python.org or your system's packages, then start again.",
+        f"Install Python {newest} from python.org or your system's packages, then start again.",
     )

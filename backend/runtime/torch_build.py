@@ -52,7 +52,8 @@ def choose() -> TorchBuild:
         return TorchBuild(kind, "CPU build: no NVIDIA driver found", (f"{_INDEX}/cpu",))
     driver = _driver_version()
     if driver is not None and driver < _CUDA_13_DRIVER:
-        return TorchBuild(kind, f"CUDA 12 build: NVIDIA driver {driver} is older than {_CUDA_13_DRIVER}", (f"{_INDEX}/cu129",))
+        why = f"CUDA 12 build: NVIDIA driver {driver} is older than {_CUDA_13_DRIVER}"
+        return TorchBuild(kind, why, (f"{_INDEX}/cu129",))
     why = f"CUDA build: NVIDIA driver {driver or 'found'}"
     return TorchBuild(kind, why, (f"{_INDEX}/cu130",) if sys.platform == "win32" else ())
 
