@@ -11,9 +11,19 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..backend.protocol import FOV_RANGE_DEG, MAX_FRAMES, MAX_PROMPT_CHARS, MAX_WIDTH_PX, MIN_HEIGHT_PX, GenerateRequest
+from ..backend.protocol import (
+    FOV_RANGE_DEG,
+    MAX_FRAMES,
+    MAX_PROMPT_CHARS,
+    MAX_WIDTH_PX,
+    MIN_HEIGHT_PX,
+    GenerateRequest,
+    bad_request,
+)
 from . import world
 from .core.settings import CUSTOM, QUALITIES, size_of
+
+MAX_SEED = 2**31 - 1
 
 # Blender keeps pointers into these strings, so they must live as long as the class.
 QUALITY_ITEMS = (
@@ -104,7 +114,9 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         )
 
     def recall(self, request: GenerateRequest) -> None:
-        """Set everything to what an earlier request said, so that it can be repeated or varied."""
+        """Set everything to what an earlier request said, so that it can be repeated or varied. Raises ``SkyloopError``."""
+        if request.seed > MAX_SEED:
+            raise bad_request(f"Seed {request.seed} is larger than Blender's fields hold.", f"Use up to {MAX_SEED}.")
         sizes = {(q.width, q.height): q.id for q in QUALITIES}
         self.quality = sizes.get((request.width, request.height), CUSTOM)
         self.custom_width = request.width

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...backend import runtime
@@ -31,3 +31,19 @@ class InstalledRuntime:
     def client(self) -> BackendClient:
         python = runtime.ensure("backend", home=self.home)  # ready already, so this only says where it is
         return BackendClient([str(python), "-m", "backend", "stdio"], cwd=ROOT)
+
+
+class CommandRuntime:
+    """A backend process that is started by a command of the caller's; nothing to install."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = list(command)
+
+    def ready(self) -> bool:
+        return True
+
+    def install(self, report: Report, cancelled: Callable[[], bool]) -> None:
+        """Nothing to do."""
+
+    def client(self) -> BackendClient:
+        return BackendClient(self.command, cwd=ROOT)

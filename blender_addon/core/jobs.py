@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...backend.jobs import store
 from ...backend.media.files import write_error
@@ -67,14 +69,21 @@ def create(root: Path, request: GenerateRequest) -> Path:
 
 
 def read(folder: Path) -> Job:
-    """The job in ``folder``. Raises ``SkyloopError`` when there is none that this version can read."""
+    """The job in ``folder``, or the results of the command line. Raises ``SkyloopError`` when there is neither."""
     try:
-        request = GenerateRequest.from_json(json.loads((folder / "request.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        request = GenerateRequest.from_json(_request_in(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SkyloopError(
             ErrorKind.BAD_REQUEST, f"There is no Skyloop job in {folder}.", "It may have been moved or deleted."
         ) from error
     return Job(folder, request, finished=(folder / "result.json").is_file() and (folder / "sky.mp4").is_file())
+
+
+def _request_in(folder: Path) -> Any:
+    """The request's document: ``request.json``, or the copy in ``result.json`` where only results were kept."""
+    with contextlib.suppress(FileNotFoundError):
+        return json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))["request"]
 
 
 def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Job]:

@@ -1,0 +1,147 @@
+"""The half of the headless main job that runs inside Blender: presses the add-on's own buttons, then saves and renders.
+
+    blender --background --python background.py -- PLAN.json        (or a Python that has bpy)
+
+Says what it does in lines on stdout that begin with ``skyloop:``. The end of stdin means: cancel.
+"""
+
+import importlib
+import json
+import math
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy  # isort: skip  (as a module, bpy makes the next one importable)
+import addon_utils
+
+MODULE = "bl_ext.user_default.skyloop"
+EYE_HEIGHT_M = 1.7
+VIEW_DEG = 85.0
+PREVIEW_SIZE_PX = (640, 360)
+PREVIEW_SAMPLES = 4
+
+
+def main(plan: dict[str, Any]) -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    addon_utils.enable(MODULE, default_set=True)
+    if not hasattr(bpy.types, "SKYLOOP_OT_generate"):
+        raise RuntimeError(f"the extension {MODULE} did not register; see above")
+    protocol = importlib.import_module(f"{MODULE}.backend.protocol")
+    leash = Leash()
+    try:
+        job = generate(plan, leash, protocol)
+        leash.at_once = True
+        make_scene(job, plan)
+        say("done", job=str(job))
+    except protocol.SkyloopError as error:
+        say("failed", kind=error.kind, message=error.message, hint=error.hint)
+    finally:
+        addon_utils.disable(MODULE)
+
+
+class Leash:
+    """Notices the end of stdin, which means that the parent gave up or is gone."""
+
+    def __init__(self) -> None:
+        self.pulled = False
+        self.at_once = False  # end the process then and there, as a render cannot be asked to stop
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        while os.read(0, 1024):  # not sys.stdin, whose lock a thread must not hold when Python ends
+            pass
+        self.pulled = True
+        if self.at_once:
+            os._exit(130)
+
+
+def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
+    """Run the add-on's Generate to its end; returns the job folder. Raises ``SkyloopError``."""
+    installed = importlib.import_module(f"{MODULE}.blender_addon.core.installed")
+    session = importlib.import_module(f"{MODULE}.blender_addon.session").current()
+    if plan["backend_command"]:
+        session.runtime = installed.CommandRuntime(plan["backend_command"])
+    session.refresh()
+    request = protocol.GenerateRequest.from_json(plan["request"])
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.output_folder, preferences.device = plan["staging"], request.device
+    settings = bpy.context.scene.skyloop
+    settings.recall(request)
+    settings.front_deg = plan["front_deg"]
+    press(bpy.ops.skyloop.generate, protocol)
+    said = None
+    while session.busy:
+        session.step()
+        if session.progress != said:
+            said = session.progress
+            say_phase(said.name, said.done, said.total, said.unit)
+        if leash.pulled and bpy.ops.skyloop.cancel.poll():
+            bpy.ops.skyloop.cancel()
+        time.sleep(0.02)
+    session.step()
+    if session.problem:
+        raise protocol.SkyloopError(session.problem.kind, session.problem.message, session.problem.hint)
+    if leash.pulled or not session.just_done:
+        raise protocol.SkyloopError(protocol.ErrorKind.CANCELLED, "Cancelled.")
+    return session.just_done
+
+
+def press(operator: Any, protocol: Any, **properties: Any) -> None:
+    """Call an operator; what it reports as an error becomes a ``SkyloopError``."""
+    try:
+        operator("EXEC_DEFAULT", **properties)
+    except RuntimeError as error:
+        text = str(error).strip().removeprefix("Error: ")
+        raise protocol.SkyloopError(protocol.ErrorKind.INTERNAL, text) from error
+
+
+def make_scene(job: Path, plan: dict[str, Any]) -> None:
+    """World, timeline and camera; ``scene.blend`` and ``render.png`` in the job folder."""
+    protocol = importlib.import_module(f"{MODULE}.backend.protocol")
+    say_phase("Building the scene", 0, 1)
+    scene = bpy.context.scene
+    press(bpy.ops.skyloop.apply_world, protocol, job=str(job))
+    press(bpy.ops.skyloop.match_timeline, protocol, fps=True, frame_range=True)
+    scene.world.skyloop.job = plan["out"]  # where the files will be when all is done
+    scene.camera = eye_level_camera(plan["front_deg"])
+    scene.view_settings.view_transform = "Standard"  # the sky's own colours, as in the movie
+    scene.frame_set(1)
+    bpy.ops.wm.save_as_mainfile(filepath=str(job / "scene.blend"), check_existing=False)
+    say_phase("Building the scene", 1, 1)
+    say_phase("Rendering a preview", 0, 1)
+    render = scene.render
+    render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = PREVIEW_SAMPLES, False
+    render.resolution_x, render.resolution_y = PREVIEW_SIZE_PX
+    render.resolution_percentage = 100
+    render.image_settings.file_format = "PNG"
+    render.filepath = str(job / "render.png")
+    bpy.ops.render.render(write_still=True)
+    say_phase("Rendering a preview", 1, 1)
+
+
+def eye_level_camera(front_deg: float) -> bpy.types.Object:
+    """A camera at a standing person's eyes that looks at the horizon where the sky's middle is."""
+    data = bpy.data.cameras.new("Camera")
+    data.angle = math.radians(VIEW_DEG)
+    camera = bpy.data.objects.new("Camera", data)
+    camera.location = (0.0, 0.0, EYE_HEIGHT_M)
+    camera.rotation_euler = (math.radians(90.0), 0.0, math.radians(-front_deg))
+    bpy.context.scene.collection.objects.link(camera)
+    return camera
+
+
+def say(kind: str, /, **data: Any) -> None:
+    print("skyloop:" + json.dumps({"type": kind, **data}), flush=True)
+
+
+def say_phase(name: str, done: int = 0, total: int = 0, unit: str = "") -> None:
+    say("phase", data={"name": name, "done": done, "total": total, "unit": unit})
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8")))

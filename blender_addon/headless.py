@@ -1,0 +1,305 @@
+"""The main job without a window: prompt -> runtime -> Blender in the background -> a folder with movie and scene.
+
+This half runs in an ordinary Python and imports only the standard library. It checks the request before anything is made,
+and what Blender makes appears in the output folder only when all of it is whole. ``background`` is the half in Blender.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ..backend import runtime
+from ..backend.jobs import store
+from ..backend.media.files import write_error
+from ..backend.protocol import DEVICES, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, phase
+from ..backend.runtime.child import clean_environ
+
+ROOT = Path(__file__).resolve().parents[1]
+OLDEST_BLENDER = (4, 2)
+RESULTS = ("sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json")  # the last one marks a whole set
+MARK = "skyloop:"  # begins the lines of Blender's output that are ours
+STOP_PATIENCE_S = 30.0
+MAX_BLENDER_INT = 2**31 - 1
+
+Show = Callable[[Event], None]
+
+
+def main(argv: Sequence[str], *, backend_command: Sequence[str] | None = None) -> int:
+    """Run the job that ``argv`` describes; returns the exit code. ``backend_command`` replaces the real backend process."""
+    options = _parser().parse_args(argv)
+    try:
+        with _termination_as_interrupt():
+            result = run(options, backend_command=backend_command)
+    except SkyloopError as error:
+        print(f"\nskyloop: {error.line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nskyloop: Cancelled; nothing was left behind.", file=sys.stderr)
+        return 130
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False, indent=1))
+    else:
+        print(f"skyloop: {options.out / 'scene.blend'} is ready.", file=sys.stderr)
+    return 0
+
+
+def run(options: argparse.Namespace, *, backend_command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Do the job and return the content of ``result.json``. Raises ``SkyloopError``, or ``KeyboardInterrupt``."""
+    request = request_of(options).validated()
+    if options.out.exists() and not options.out.is_dir():
+        raise bad_request(f"{options.out} is a file.", "Give a folder for the results.")
+    show = runtime.console_progress()
+    with _staging(options.out, request) as staging, tempfile.TemporaryDirectory(prefix="skyloop-") as scratch:
+        if backend_command is None:
+            runtime.ensure("backend", progress=show)
+        blender = find_blender(options.blender) or [str(runtime.ensure("bpy", progress=show))]
+        plan = {
+            "request": request.to_json(),
+            "front_deg": options.front,
+            "staging": str(staging),
+            "out": str(options.out.resolve()),
+            "backend_command": list(backend_command or []),
+        }
+        job = _drive_blender(blender, plan, Path(scratch), show)
+        _publish(job, options.out)
+    return json.loads((options.out / "result.json").read_text(encoding="utf-8"))
+
+
+def request_of(options: argparse.Namespace) -> GenerateRequest:
+    size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", options.size.strip().lower())
+    if not size:
+        raise bad_request(f"size {options.size[:40]!r}: write width x height in pixels, such as 1024x512.")
+    if options.seed > MAX_BLENDER_INT:
+        raise bad_request(f"seed {options.seed}: use 0 to {MAX_BLENDER_INT}, as Blender's fields hold no more.")
+    if not math.isfinite(options.front):
+        raise bad_request(f"front {options.front}: use degrees, such as 90.")
+    return GenerateRequest(
+        prompt=options.prompt,
+        negative=options.negative,
+        width=int(size[1]),
+        height=int(size[2]),
+        frames=options.frames,
+        fps=options.fps,
+        seed=options.seed,
+        steps=options.steps,
+        guidance=options.guidance,
+        fov_deg=options.fov,
+        device=options.device,
+    )
+
+
+def find_blender(chosen: str | None) -> list[str] | None:
+    """The command that runs a Python script in Blender 4.2 or later; None when there is none and nobody asked for one.
+
+    ``chosen`` (or ``BLENDER`` in the environment) is Blender's executable, or a Python that has the ``bpy`` module.
+    """
+    named = chosen or os.environ.get("BLENDER")
+    program = shutil.which(named or "blender")
+    if not program:
+        if named:
+            raise bad_request(f"There is no Blender at {named}.", "Give the path of its executable, or leave it out.")
+        return None
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, errors="replace")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise bad_request(f"{program} does not start ({error}).", "Choose another Blender with --blender.") from error
+    if found := re.match(r"Blender (\d+)\.(\d+)", answer.stdout):
+        if (int(found[1]), int(found[2])) >= OLDEST_BLENDER:
+            return [program, "--background", "--python-exit-code", "1", "--python"]
+        if named:
+            raise bad_request(f"{program} is {found[0]}: Skyloop needs Blender 4.2 or later.")
+        return None
+    if answer.stdout.startswith("Python "):
+        return [program]
+    if named:
+        raise bad_request(f"{program} is not Blender.", "Give the path of its executable, or leave it out.")
+    return None
+
+
+def _drive_blender(blender: list[str], plan: dict[str, Any], scratch: Path, show: Show) -> Path:
+    """Install the extension for one Blender of its own and let it work; returns the finished job folder."""
+    _install_extension(scratch / "extensions" / "user_default" / "skyloop")
+    plan_file = scratch / "plan.json"
+    plan_file.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
+    script = Path(__file__).with_name("background.py")
+    show(phase("Starting Blender", 0, 1))
+    log_file = Path(plan["staging"]) / "blender.log"
+    with log_file.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [*blender, str(script), "--", str(plan_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=clean_environ() | {"BLENDER_USER_RESOURCES": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"},
+            start_new_session=True,  # Ctrl-C comes to this process only, which then ends Blender in order
+        )
+        try:
+            return _follow(process, log, show)
+        finally:
+            _end(process)
+
+
+def _follow(process: subprocess.Popen[str], log: IO[str], show: Show) -> Path:
+    """Read what Blender says until it ends; returns the job folder or raises what went wrong."""
+    job, error = None, None
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not line.startswith(MARK):
+            log.write(line)
+            continue
+        message = json.loads(line.removeprefix(MARK))
+        match message["type"]:
+            case "phase":
+                show(Event(type="phase", data=message["data"]))
+            case "done":
+                job = Path(message["job"])
+            case "failed":
+                error = SkyloopError(ErrorKind(message["kind"]), message["message"], message["hint"])
+    code = process.wait()
+    if error:
+        raise error
+    if job is None:
+        raise SkyloopError(
+            ErrorKind.INTERNAL,
+            f"Blender ended unexpectedly (exit code {code}).",
+            "Try another version of Blender with --blender.",
+        )
+    return job
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Make sure that Blender is gone. The end of its stdin asks it to cancel, which also ends the backend."""
+    with contextlib.suppress(OSError):
+        assert process.stdin is not None
+        process.stdin.close()
+    try:
+        process.wait(STOP_PATIENCE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+
+
+def _install_extension(folder: Path) -> None:
+    """Put what the extension ships where Blender looks for extensions of the user."""
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "blender_manifest.toml", "requirements.txt"):
+        shutil.copyfile(ROOT / name, folder / name)
+    unused = shutil.ignore_patterns("__pycache__", "training", ".*")
+    for name in ("backend", "blender_addon"):
+        shutil.copytree(ROOT / name, folder / name, ignore=unused)
+
+
+@contextlib.contextmanager
+def _staging(out: Path, request: GenerateRequest) -> Iterator[Path]:
+    """A hidden folder inside ``out``, gone afterwards; ``out`` too if it is new and nothing came of it.
+
+    After a failure the logs are kept as ``log.txt``.
+    """
+    existed = out.is_dir()
+    store.check_space(out, request)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".skyloop-", dir=out)).resolve()
+    except OSError as error:
+        raise write_error(error, out) from error
+    try:
+        yield staging
+    except SkyloopError as error:
+        if kept := _keep_logs(staging, out):
+            error.hint = f"{error.hint} The log is {kept}.".strip()
+        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not existed:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only when empty
+
+
+def _keep_logs(staging: Path, out: Path) -> Path | None:
+    logs = [f for f in sorted(staging.rglob("*")) if f.name in ("log.txt", "blender.log") and f.stat().st_size]
+    if not logs:
+        return None
+    text = "\n".join(f"--- {f.name}\n{f.read_text(encoding='utf-8', errors='replace')}" for f in logs)
+    with contextlib.suppress(OSError):
+        (out / "log.txt").write_text(text, encoding="utf-8")
+        return out / "log.txt"
+    return None
+
+
+def _publish(job: Path, out: Path) -> None:
+    """Give the finished files their final names; each is whole before it appears."""
+    if missing := [name for name in RESULTS if not (job / _source(name)).is_file()]:
+        raise SkyloopError(ErrorKind.INTERNAL, f"Blender ended without writing {', '.join(missing)}.")
+    (out / "result.json").unlink(missing_ok=True)  # of an earlier run: the set is incomplete from here on
+    for name in RESULTS:
+        try:
+            (job / _source(name)).replace(out / name)
+        except OSError as error:
+            raise write_error(error, out / name) from error
+
+
+def _source(name: str) -> str:
+    """The job's own preview is the low-resolution one of its progress; the scene's picture has another name there."""
+    return "render.png" if name == "preview.png" else name
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """A polite kill is treated as Ctrl-C: everything is cleaned up."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a wrong command line, as for every wrong request."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"skyloop: {message}. See --help.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = GenerateRequest(prompt="")
+    parser = _Parser(
+        prog="python3 -m blender_addon",
+        description="Make an animated, looping 360° sky from a prompt, and a Blender scene that shows it.",
+        epilog="Exit codes: 0 done, 1 failed, 2 the request is wrong, 130 cancelled.",
+    )
+    add = parser.add_argument
+    add("prompt", metavar="PROMPT", help="the sky in a few words")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for " + ", ".join(RESULTS))
+    add("--negative", default="", metavar="TEXT", help="what should not be seen")
+    add("--size", default=f"{default.width}x{default.height}", metavar="WxH", help="pixels, 2:1 (default %(default)s)")
+    add("--frames", type=int, default=default.frames, metavar="N", help="length of the loop (default %(default)s)")
+    add("--fps", type=float, default=default.fps, metavar="N", help="frames per second (default %(default)s)")
+    add("--seed", type=int, default=default.seed, metavar="N", help="same seed, same sky (default %(default)s)")
+    add("--steps", type=int, default=0, metavar="N", help="refinement steps (default: the model's own)")
+    add("--guidance", type=float, default=0.0, metavar="G", help="how strictly the prompt counts (default: the model's)")
+    add("--fov", type=float, default=default.fov_deg, metavar="DEG", help="sky composed as one picture (%(default)s)")
+    add("--device", default=default.device, choices=DEVICES, help="what computes (default %(default)s)")
+    add("--front", type=float, default=0.0, metavar="DEG", help="yaw of the sky's middle in Blender, 0 is +Y")
+    add("--blender", metavar="PATH", help="Blender 4.2 or later (default: the one on PATH, else a private one)")
+    add("--json", action="store_true", help="print result.json on stdout")
+    return parser
