@@ -30,4 +30,5 @@ def load_package() -> ModuleType:
 
 if __name__ == "__main__":
     load_package()
+    importlib.import_module("skyloop.backend")  # first: it tells an old Python so, in which the rest does not parse
     sys.exit(importlib.import_module("skyloop.blender_addon.headless").main(sys.argv[1:]))
