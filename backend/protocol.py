@@ -256,6 +256,8 @@ class Event:
 
 
 EVENT_TYPES = frozenset({"hello", "accepted", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
+LAST_EVENTS = frozenset({"done", "failed", "cancelled"})
+"""One of these ends every accepted job."""
 REQUEST_TYPES = frozenset({"generate", "cancel", "unload", "probe", "shutdown"})
 
 

@@ -18,6 +18,8 @@ from ..protocol import ErrorKind, SkyloopError, finite
 from .errors import FailedError
 from .parser import parse
 
+_MAX_CHARS = 300  # of a message: one that quotes what was typed stays a line
+
 
 def main(argv: list[str]) -> int:
     """Run one command and return the exit code."""
@@ -51,7 +53,8 @@ def _report(error: SkyloopError, log: str, *, as_json: bool) -> int:
         fields = {"kind": error.kind.value, "message": error.message, "hint": error.hint, "log": log}
         _print_json({"error": fields})
     else:
-        line = " ".join(f"skyloop: {error.line}{f' Log: {log}' if log else ''}".split())
+        message = error.message if len(error.message) <= _MAX_CHARS else f"{error.message[:_MAX_CHARS]}…"
+        line = " ".join(f"skyloop: {message} {error.hint}{f' Log: {log}' if log else ''}".split())
         sys.stderr.write(line + "\n")
     return error.exit_code
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from .. import __version__
 from ..jobs import runner, store
 from ..jobs.failures import as_skyloop_error
-from ..protocol import PROTOCOL_VERSION, Command, Event, SkyloopError, bad_request, failed
+from ..protocol import LAST_EVENTS, PROTOCOL_VERSION, Command, Event, SkyloopError, bad_request, failed
 
 HEARTBEAT_S = 2.0
 _GRACE_S = 10.0  # how long a step may still compute after the parent is gone
@@ -164,16 +164,21 @@ class Server:
             if self._jobs.get(waiting.job.id) is not waiting:
                 return  # cancelled while it waited, and said so
             self._running = waiting
+
+        def announce(event: Event) -> None:
+            if event.type in LAST_EVENTS:  # before its parent knows, so that it may send the job again
+                with self._jobs_lock:
+                    self._running = None
+                    self._jobs.pop(waiting.job.id)
+            self._send(event)
+
         runner.run(
             waiting.job,
             pipeline.generate,
-            self._send,
+            announce,
             engine=engine,
             cancelled=lambda: waiting.cancel.is_set() or self._stopping.is_set(),
         )
-        with self._jobs_lock:
-            self._running = None
-            del self._jobs[waiting.job.id]
 
     def _drop_waiting(self) -> None:
         with self._jobs_lock:

@@ -1,0 +1,338 @@
+"""The command line as a user meets it: exit codes, one line for every error, and whole results only."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from backend import commands
+from backend.commands.progress import bar
+from backend.jobs import store
+
+ROOT = Path(__file__).parents[2]
+STUB = Path(__file__).with_name("stub_backend.py")
+
+
+def backend(*arguments: str | Path, mode: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``python3 -m backend``; with a ``mode``, the stub engine's."""
+    program = [str(STUB), mode] if mode else ["-m", "backend"]
+    return subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def names_in(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+
+
+RESULT = {"sky.mp4", "poster.png", "result.json"}
+BAD_OPTIONS = {
+    "empty prompt": ([""], "prompt is empty"),
+    "blank prompt": (["  \t"], "prompt is empty"),
+    "100 000 characters": (["x" * 100_000], "prompt has 100000 characters"),
+    "frames 0": (["x", "--frames", "0"], "frames 0"),
+    "frames text": (["x", "--frames", "many"], "--frames"),
+    "frames 1e6": (["x", "--frames", "1000000"], "frames 1000000"),
+    "size 0": (["x", "--size", "0x0"], "height 0"),
+    "size 1e6": (["x", "--size", "1000000x500000"], "height 500000"),
+    "size not 2:1": (["x", "--size", "512x512"], "twice as wide"),
+    "size text": (["x", "--size", "large"], "'large' is not a size"),
+    "size negative": (["x", "--size=-512x-256"], "is not a size"),
+    "size too long": (["x", "--size", "9" * 5000 + "x1"], "is not a size"),
+    "fps 0": (["x", "--fps", "0"], "fps 0"),
+    "fps nan": (["x", "--fps", "nan"], "fps nan"),
+    "seed text": (["x", "--seed", "lucky"], "--seed"),
+    "seed negative": (["x", "--seed=-1"], "seed -1"),
+    "seed endless": (["x", "--seed", "9" * 5000], "--seed"),
+    "fov": (["x", "--fov", "180"], "fov 180"),
+    "steps": (["x", "--steps", "100000"], "steps 100000"),
+    "guidance": (["x", "--guidance", "inf"], "guidance inf"),
+    "wrap of a sphere": (["x", "--wrap"], "wrap belongs to flat"),
+    "unknown device": (["x", "--device", "abacus"], "device 'abacus'"),
+    "unknown method": (["x", "--method", "magic"], "method 'magic'"),
+    "unknown option": (["x", "--region", "0,0,30=moon"], "--region"),
+    "abbreviated option": (["x", "--neg", "y"], "--neg"),
+    "two prompts": (["x", "y"], "unrecognized"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD_OPTIONS.values(), ids=BAD_OPTIONS.keys())
+def test_a_bad_option_is_one_clear_line_and_makes_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "out"
+    done = backend("generate", *arguments, "--out", out)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("skyloop: ")
+    assert named in done.stderr
+    assert len(done.stderr) < 400
+    assert not out.exists()
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    done = backend("generate", "x", "--model", "sora", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "'sora'" in done.stderr
+    assert "builtin" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def _refused_folder(out: Path) -> str:
+    done = backend("generate", "x", "--out", out)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    for out in (file, file / "below"):
+        assert f"{file} is a file" in _refused_folder(out)
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_an_output_folder_with_an_impossible_name_is_refused(tmp_path: Path) -> None:
+    assert "cannot be used" in _refused_folder(tmp_path / ("x" * 5000))
+
+
+@contextmanager
+def ordinary_user(folder: Path) -> Iterator[None]:
+    """Root may write anywhere: be nobody for a while, and let nobody reach ``folder``."""
+    if os.getuid() != 0:
+        yield
+        return
+    for reachable in (folder, *folder.parents[:2]):
+        reachable.chmod(0o755)
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs Linux permissions")
+@pytest.mark.parametrize(("mode", "below"), [(0o555, "out"), (0o000, "out/deeper")], ids=["unwritable", "unreadable"])
+def test_an_output_folder_without_permission_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int, below: str
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's own handlers stay
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(mode)
+    try:
+        with ordinary_user(tmp_path):
+            assert commands.main(["generate", "x", "--out", str(locked / below)]) == 2
+    finally:
+        locked.chmod(0o755)
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert str(locked) in message
+    assert names_in(locked) == set()
+
+
+def test_a_full_disk_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage(1, 1, 1_000_000))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's own handlers stay
+    assert commands.main(["generate", "x", "--out", str(tmp_path / "out")]) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "1 MB of free space" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_leaves_no_result(tmp_path: Path) -> None:
+    done = backend("generate", "x", "--out", tmp_path, mode="full")
+    assert done.returncode == 1
+    assert "disk is full" in done.stderr.splitlines()[-1]
+    assert not RESULT & names_in(tmp_path)
+
+
+@pytest.mark.parametrize("prompt", ["🌌🌠", "星空と海", "a\nb", "-- not an option"])
+def test_any_text_is_a_prompt(tmp_path: Path, prompt: str) -> None:
+    done = backend("generate", "--out", tmp_path, "--seed", "5", "--", prompt, mode="ok")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "request.json").read_text(encoding="utf-8"))["prompt"] == prompt
+    assert names_in(tmp_path) >= RESULT
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="arguments there are always Unicode")
+def test_a_prompt_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable.encode(), b"-m", b"backend", b"generate", b"caf\xe9", b"--out", os.fsencode(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.returncode == 2
+    assert b"not valid Unicode" in done.stderr
+
+
+def test_progress_is_a_line_a_phase_and_stdout_is_the_result(tmp_path: Path) -> None:
+    done = backend("generate", "x", "--out", tmp_path, "--seed", "5", mode="ok")
+    assert done.returncode == 0
+    assert done.stdout == f"{tmp_path / 'sky.mp4'}\n"
+    assert [line for line in done.stderr.splitlines() if "denoise" in line] == ["denoise (4 steps)"]
+    assert "\r" not in done.stderr
+
+
+def test_a_seed_that_was_not_given_is_printed_and_recorded(tmp_path: Path) -> None:
+    seeds = set()
+    for name in "ab":
+        done = backend("generate", "x", "--out", tmp_path / name, mode="ok")
+        seed = json.loads((tmp_path / name / "result.json").read_text(encoding="utf-8"))["request"]["seed"]
+        assert f"seed {seed}" in done.stderr.splitlines()
+        seeds.add(seed)
+    assert len(seeds) == 2
+
+
+def test_json_is_one_document_and_nothing_else(tmp_path: Path) -> None:
+    done = backend("generate", "x", "--out", tmp_path, "--seed", "5", "--json", mode="ok")
+    document = json.loads(done.stdout, parse_constant=pytest.fail)  # NaN is no JSON
+    assert document["request"]["seed"] == 5
+    assert document["figures"] == {"seam": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [(["--frames", "0"], 2, "bad_request"), (["--bogus"], 2, "bad_request"), ([], 1, "internal")],
+)
+def test_with_json_a_failure_is_a_document_too(tmp_path: Path, arguments: list[str], code: int, kind: str) -> None:
+    done = backend("generate", "x", "--out", tmp_path, "--json", *arguments, mode="crash")
+    assert done.returncode == code
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == kind
+    assert set(error) == {"kind", "message", "hint", "log"}
+    assert "skyloop:" not in done.stderr
+
+
+def test_a_failure_names_its_log_and_keeps_the_earlier_result(tmp_path: Path) -> None:
+    backend("generate", "first", "--out", tmp_path, mode="ok")
+    before = {name: (tmp_path / name).read_bytes() for name in RESULT}
+    done = backend("generate", "second", "--out", tmp_path, mode="crash")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("skyloop: ")
+    assert "Traceback" not in done.stderr
+    assert "ZeroDivisionError" in Path(line.split(" Log: ")[1]).read_text(encoding="utf-8")
+    assert {name: (tmp_path / name).read_bytes() for name in RESULT} == before
+
+
+def test_a_repeated_command_replaces_the_result(tmp_path: Path) -> None:
+    for prompt in ("first", "second"):
+        assert backend("generate", prompt, "--out", tmp_path, mode="ok").returncode == 0
+    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "sky.mp4 of second"
+    assert json.loads((tmp_path / "request.json").read_text(encoding="utf-8"))["prompt"] == "second"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_leaves_the_earlier_result(tmp_path: Path, number: signal.Signals) -> None:
+    backend("generate", "first", "--out", tmp_path, mode="ok")
+    before = names_in(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, str(STUB), "slow", "generate", "second", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stderr is not None
+        while "denoise" not in child.stderr.readline():
+            pass
+        time.sleep(0.1)
+        child.send_signal(number)
+        assert child.wait(30) == 130
+        assert child.stderr.read().splitlines() == ["skyloop: Cancelled."]
+    assert names_in(tmp_path) == before
+    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "sky.mp4 of first"
+
+
+def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    command = [sys.executable, str(STUB), "ok", "generate", "x", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stderr=terminal, stdout=subprocess.DEVNULL) as child:
+        os.close(terminal)
+        shown = b""
+        while chunk := _read(controller):
+            shown += chunk
+        os.close(controller)
+        assert child.wait(30) == 0
+    assert b"[------------------------]   0 %" in shown
+    assert shown.rstrip().split(b"\r\x1b[K")[-1].startswith(b"denoise    [########################] 100 %")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # how Linux says that the other end of a terminal is closed
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "shown"),
+    [
+        (0, 10, "denoise    [------------------------]   0 %"),
+        (5, 10, "denoise    [############------------]  50 %  1:05 left"),
+        (10, 10, "denoise    [########################] 100 %  65.0 s"),
+        (0, 0, "denoise    [########################] 100 %  65.0 s"),
+    ],
+)
+def test_the_bar_shows_the_share_and_the_time_left(done: int, total: int, shown: str) -> None:
+    assert bar("denoise", done, total, 65.0) == shown
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.mkdir(), "No such file"),
+    ],
+    ids=["missing", "empty", "folder without a video"],
+)
+def test_evaluate_refuses_what_is_no_file(tmp_path: Path, make: Callable[[Path], object], named: str) -> None:
+    path = tmp_path / "video.mp4"
+    make(path)
+    done = backend("evaluate", path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert named in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve"], ["bench"]])
+def test_what_does_not_exist_is_refused_in_one_line(arguments: list[str]) -> None:
+    done = backend(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("skyloop: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["generate"], ["evaluate"], ["models"], ["stdio"]])
+def test_help_needs_none_of_the_runtime(command: list[str]) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['backend', *sys.argv[1:]]\n"
+        "try: runpy.run_module('backend', run_name='__main__')\n"
+        "except SystemExit as end: print(end.code, sorted({'torch', 'numpy', 'cv2', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.startswith("usage: ")
+    assert done.stdout.endswith("0 []\n")
+
+
+def test_models_list_tells_what_there_is() -> None:
+    models = json.loads(backend("models", "list", "--json").stdout)
+    assert "builtin" in {model["id"] for model in models}
+    table = backend("models", "list").stdout
+    assert all(str(model["id"]) in table for model in models)
