@@ -1,0 +1,72 @@
+"""Measuring a video file: how much of it to read, and as what."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..media.video import probe, read_frames
+from ..protocol import bad_request
+from .metrics import figures
+
+MOST_FRAMES = 64
+_MEMORY_BYTES = 3 * 2**29
+
+
+def evaluate_file(path: Path) -> dict[str, Any]:
+    """The figures of a video, without those that need the model's own samples.
+
+    Of a long or large video the first and the last frames are measured, at most 64 in all and 1.5 GB. What the video is
+    meant to be is read from ``result.json`` or ``request.json`` beside it; without them 2:1 is a looping sphere and any
+    other shape a flat panorama that loops and does not wrap. Raises ``SkyloopError(bad_request)``.
+    """
+    path = Path(path)
+    about = probe(path)
+    width, height = about["width"], about["height"]
+    if width < 32 or height < 32:
+        raise bad_request(f"{path} is {width}x{height}: too small to measure.", "Give a video of 32 pixels or more.")
+    most = max(4, min(MOST_FRAMES, _MEMORY_BYTES // (width * height * 3)))
+    frames, gap = _ends(path, most)
+    if not len(frames):
+        raise bad_request(f"{path} has no frames.", "Give a video that plays.")
+    intent = _request_beside(path)
+    flat = bool(intent.get("flat", width != 2 * height))
+    return figures(
+        frames,
+        fps=about["fps"] or 1.0,
+        loop=bool(intent.get("loop", True)),
+        flat=flat,
+        wrap=bool(intent.get("wrap", False)),
+        gap=gap,
+    )
+
+
+def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:
+    """At most ``most`` frames, the first and the last of the video, and after which of them some were left out."""
+    first: list[np.ndarray] = []
+    last: deque[np.ndarray] = deque(maxlen=most // 2)
+    count = 0
+    for frame in read_frames(path):
+        count += 1
+        if len(first) < most - most // 2:
+            first.append(frame)
+        else:
+            last.append(frame)
+    frames = np.stack([*first, *last]) if first else np.empty((0, 0, 0, 3), np.uint8)
+    return frames, len(first) - 1 if count > len(frames) else None
+
+
+def _request_beside(path: Path) -> dict[str, Any]:
+    for name in ("result.json", "request.json"):
+        try:
+            document = json.loads((path.parent / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict):
+            request = document.get("request", document)
+            return request if isinstance(request, dict) else {}
+    return {}
