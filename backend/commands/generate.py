@@ -28,13 +28,13 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     runtime.enter("backend", argv)
     progress = Progress(sys.stderr)
     progress.note("starting the engine")
-    from ..pipeline import Engine
-    from ..pipeline import generate as engine_generate
+    from ..engine import Engine
+    from ..pipeline import generate
 
     with store.staged(folder, request) as job:
         if options.seed is None:
             progress.line(f"seed {request.seed}")
-        last = runner.run(job, engine_generate, progress, engine=Engine())
+        last = runner.run(job, generate, progress, engine=Engine())
         if last.type == "cancelled":
             raise KeyboardInterrupt
         if last.type == "failed":

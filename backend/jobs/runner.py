@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 class Generate(Protocol):
     """The engine: ``pipeline.generate``. Closing the iterator cancels the work."""
 
-    def __call__(self, request: GenerateRequest, job: Path, *, engine: Any = None) -> Iterator[Event]: ...
+    def __call__(self, request: GenerateRequest, job: Path, /, *, engine: Any = None) -> Iterator[Event]: ...
 
 
 def run(

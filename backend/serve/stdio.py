@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from .. import __version__
 from ..jobs import runner, store
@@ -29,13 +29,13 @@ _MAX_LINE_BYTES = 1 << 20
 _logger = logging.getLogger(__name__)
 
 
-class Pipeline(Protocol):
-    """What is needed of the module ``backend.pipeline``."""
+@dataclass(frozen=True)
+class Machinery:
+    """What does the work: ``pipeline.generate``, ``engine.devices``, and an ``engine.Engine``, which keeps models."""
 
     generate: runner.Generate
-
-    def devices(self) -> list[dict[str, Any]]: ...
-    def Engine(self) -> Any: ...  # noqa: N802 (a class of the module)
+    devices: Callable[[], list[dict[str, Any]]]
+    engine: Any
 
 
 def main() -> int:
@@ -43,17 +43,18 @@ def main() -> int:
     commands, events = _claim_pipes()
     faulthandler.enable()  # a crash inside a library leaves its stack on stderr, which the add-on keeps
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    server = Server(commands, events, _load_pipeline)
+    server = Server(commands, events, _load_machinery)
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: server.stop())
     return server.run()
 
 
-def _load_pipeline() -> Pipeline:
-    from .. import pipeline  # seconds, as it imports torch
+def _load_machinery() -> Machinery:
+    from ..engine import Engine, devices  # seconds, as it imports torch
+    from ..pipeline import generate
 
-    return pipeline
+    return Machinery(generate, devices, Engine())
 
 
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -99,10 +100,10 @@ class _Waiting:
 class Server:
     """The state of the child process: the jobs that wait or run, and whether it is to stop."""
 
-    def __init__(self, commands: BinaryIO, events: BinaryIO, load_pipeline: Callable[[], Pipeline]) -> None:
+    def __init__(self, commands: BinaryIO, events: BinaryIO, load: Callable[[], Machinery]) -> None:
         self._commands = commands
         self._send = _Outbox(events, self.stop)
-        self._load_pipeline = load_pipeline
+        self._load = load
         # A SimpleQueue, because its put is safe in a signal handler.
         self._work: queue.SimpleQueue[_Waiting | Command | None] = queue.SimpleQueue()
         self._jobs: dict[str, _Waiting] = {}
@@ -129,37 +130,36 @@ class Server:
 
     def _serve(self) -> int:
         try:
-            pipeline = self._load_pipeline()
-            engine = pipeline.Engine()
-            self._hello(pipeline)
+            machinery = self._load()
+            self._hello(machinery)
         except Exception as error:  # the request boundary of the start: say why there will be no hello
             _logger.exception("the engine cannot be loaded")
             self._send(failed(as_skyloop_error(error)))
             return 1
         while (item := self._work.get()) is not None and not self._stopping.is_set():
             if isinstance(item, _Waiting):
-                self._run_job(item, pipeline, engine)
+                self._run_job(item, machinery)
                 continue
             try:
-                self._do(item, pipeline, engine)
+                self._do(item, machinery)
             except Exception as error:  # the request boundary of unload and probe
                 _logger.exception("%s failed", item.type)
                 self._send(failed(as_skyloop_error(error)))
         self._drop_waiting()
         return 0
 
-    def _hello(self, pipeline: Pipeline) -> None:
-        data = {"protocol": PROTOCOL_VERSION, "version": __version__, "devices": pipeline.devices()}
+    def _hello(self, machinery: Machinery) -> None:
+        data = {"protocol": PROTOCOL_VERSION, "version": __version__, "devices": machinery.devices()}
         self._send(Event(type="hello", data=data))
 
-    def _do(self, command: Command, pipeline: Pipeline, engine: Any) -> None:
+    def _do(self, command: Command, machinery: Machinery) -> None:
         if command.type == "unload":
-            engine.unload()
+            machinery.engine.unload()
             self._send(Event(type="accepted"))
         else:
-            self._hello(pipeline)
+            self._hello(machinery)
 
-    def _run_job(self, waiting: _Waiting, pipeline: Pipeline, engine: Any) -> None:
+    def _run_job(self, waiting: _Waiting, machinery: Machinery) -> None:
         with self._jobs_lock:
             if self._jobs.get(waiting.job.id) is not waiting:
                 return  # cancelled while it waited, and said so
@@ -174,9 +174,9 @@ class Server:
 
         runner.run(
             waiting.job,
-            pipeline.generate,
+            machinery.generate,
             announce,
-            engine=engine,
+            engine=machinery.engine,
             cancelled=lambda: waiting.cancel.is_set() or self._stopping.is_set(),
         )
 

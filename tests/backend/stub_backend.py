@@ -73,12 +73,11 @@ def misbehave() -> None:
 
 
 def main() -> int:
-    pipeline = ModuleType("backend.pipeline")
-    pipeline.__dict__.update(Engine=Engine, devices=devices, generate=generate)
-    if MODE != "broken":
-        sys.modules["backend.pipeline"] = pipeline
-        sys.modules["backend"].pipeline = pipeline  # type: ignore[attr-defined]
-    else:
+    engine, pipeline = ModuleType("backend.engine"), ModuleType("backend.pipeline")
+    engine.__dict__.update(Engine=Engine, devices=devices)
+    pipeline.__dict__.update(generate=generate)
+    sys.modules |= {"backend.engine": engine, "backend.pipeline": pipeline}
+    if MODE == "broken":
         sys.modules["backend.pipeline"] = None  # type: ignore[assignment]
     runtime.enter = lambda module, argv: None  # the stub needs nothing of the private runtime
     models.catalogue = lambda: [{"id": "builtin"}]

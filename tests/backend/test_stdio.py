@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +25,7 @@ from backend.serve import stdio
 
 STUB = Path(__file__).with_name("stub_backend.py")
 WAIT_S = 30.0
-stub_pipeline: Any = SimpleNamespace(Engine=object, devices=list, generate=None)
+MACHINERY = stdio.Machinery(generate=lambda *_, **__: iter(()), devices=list, engine=None)
 
 
 class Child:
@@ -290,7 +288,7 @@ def test_a_parent_that_closes_its_end_of_stdout_ends_the_process(job: str) -> No
 @given(st.lists(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))))
 def test_any_input_is_answered_line_by_line(chunks: list[bytes]) -> None:
     sent, answers = io.BytesIO(b"\n".join(chunks)), io.BytesIO()
-    code = stdio.Server(sent, answers, lambda: stub_pipeline).run()
+    code = stdio.Server(sent, answers, lambda: MACHINERY).run()
     lines = [line for line in sent.getvalue().split(b"\n") if line.strip()]
     events = [Event.from_line(line) for line in answers.getvalue().decode().splitlines()]
     assert code == 0
