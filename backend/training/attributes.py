@@ -7,7 +7,19 @@ import random
 from dataclasses import dataclass
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "sky": ("clear", "scattered", "wispy", "overcast", "storm", "fog", "stars", "aurora", "nebula", "alien", "underwater"),
+    "sky": (
+        "clear",
+        "scattered",
+        "wispy",
+        "overcast",
+        "storm",
+        "fog",
+        "stars",
+        "aurora",
+        "nebula",
+        "alien",
+        "underwater",
+    ),
     "time": ("none", "sunrise", "day", "golden", "sunset", "dusk", "night"),
     "hue": ("none", "orange", "pink", "purple", "red", "green", "blue", "teal", "gold", "turquoise", "grey"),
     "ground": ("none", "sea", "lake", "snow", "desert", "grass", "lava", "rock", "clouds", "seabed"),
@@ -23,8 +35,15 @@ HUES: dict[str, tuple[str, ...]] = {  # colours a caption can name, by what they
     "underwater": ("turquoise", "blue", "green"),
     "storm": ("grey", "blue", "green"),
 }
-SUN_ELEVATION_DEG = {"sunrise": (1.0, 8.0), "day": (28.0, 75.0), "golden": (8.0, 18.0), "sunset": (0.0, 7.0),
-                     "dusk": (-9.0, -5.0), "night": (-40.0, -20.0), "none": (40.0, 80.0)}
+SUN_ELEVATION_DEG = {
+    "sunrise": (1.0, 8.0),
+    "day": (28.0, 75.0),
+    "golden": (8.0, 18.0),
+    "sunset": (0.0, 7.0),
+    "dusk": (-9.0, -5.0),
+    "night": (-40.0, -20.0),
+    "none": (40.0, 80.0),
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +83,13 @@ def _ridge(rng: random.Random, sky: str, ground: str) -> str:
         return "none"
     if sky in ("alien", "nebula"):
         return rng.choice(("none", "mountains", "hills"))
-    fits = {"sea": ("none", "none", "islands", "islands", "city"), "snow": ("snowcaps", "snowcaps", "forest", "mountains"),
-            "desert": ("mountains", "hills", "city"), "lava": ("mountains", "mountains", "hills"),
-            "rock": ("mountains", "snowcaps", "hills")}
+    fits = {
+        "sea": ("none", "none", "islands", "islands", "city"),
+        "snow": ("snowcaps", "snowcaps", "forest", "mountains"),
+        "desert": ("mountains", "hills", "city"),
+        "lava": ("mountains", "mountains", "hills"),
+        "rock": ("mountains", "snowcaps", "hills"),
+    }
     return rng.choice(fits.get(ground, ("mountains", "snowcaps", "hills", "forest", "forest", "city")))
 
 
@@ -106,15 +129,29 @@ def sample_scene(rng: random.Random, sky: str | None = None) -> Scene:
     ground = _ground(rng, sky)
     if hue == "none" and time == "day" and ground == "sea" and rng.random() < 0.35:
         hue = rng.choice(("turquoise", "blue"))
-    features = {"stars": ("milkyway", "milkyway", "meteors", "moon", "none"), "aurora": ("none", "none", "meteors", "moon"),
-                "storm": ("lightning", "lightning", "none"), "alien": ("planet", "ringed", "moons"),
-                "nebula": ("none", "none", "planet", "ringed")}
+    features = {
+        "stars": ("milkyway", "milkyway", "milkyway", "meteors", "moon", "none"),
+        "aurora": ("none", "none", "meteors", "moon"),
+        "storm": ("lightning", "lightning", "none"),
+        "alien": ("planet", "ringed", "moons"),
+        "nebula": ("none", "none", "planet", "ringed"),
+    }
     night = ("moon", "none") if time == "night" and sky in ("clear", "scattered", "wispy") else ("none",)
     low, high = SUN_ELEVATION_DEG[time]
     return Scene(
-        sky, time, hue, ground, _ridge(rng, sky, ground), _weather(rng, sky, ground, time),
-        rng.choice(features.get(sky, night)), seed=rng.uniform(0, 64), wind=rng.uniform(0.5, 1.6),
-        wind_yaw=rng.uniform(-math.pi, math.pi), sun_yaw=rng.uniform(-math.pi, math.pi),
-        sun_pitch=math.radians(rng.uniform(low, high)), cover=rng.random(), eye_m=rng.uniform(1.8, 4.0),
+        sky,
+        time,
+        hue,
+        ground,
+        _ridge(rng, sky, ground),
+        _weather(rng, sky, ground, time),
+        rng.choice(features.get(sky, night)),
+        seed=rng.uniform(0, 64),
+        wind=rng.uniform(0.5, 1.6),
+        wind_yaw=rng.uniform(-math.pi, math.pi),
+        sun_yaw=rng.uniform(-math.pi, math.pi),
+        sun_pitch=math.radians(rng.uniform(low, high)),
+        cover=rng.random(),
+        eye_m=rng.uniform(1.8, 4.0),
         tint=(rng.uniform(0.95, 1.05), rng.uniform(0.96, 1.04), rng.uniform(0.95, 1.05)),
     )

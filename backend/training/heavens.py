@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from .palette import ALIENS, HUES_OF_PLANETS
-from .view import Rgb, View, cube, hash01, mix, rgb, step
+from .view import Rgb, View, cube, hash01, mix, places, rgb, step
 
 
 def stars(v: View, strength: float) -> Tensor:
     """Stars as soft dots of about two pixels that twinkle a little; their count follows the pixel size."""
     u, w, face, near = cube(v.x, v.y, v.z)
     image: Tensor | float = 0.0
-    for layer, (spacing, power) in enumerate(((9.0, 4.0), (26.0, 1.2))):
+    for layer, (spacing, power) in enumerate(((7.5, 3.2), (24.0, 0.8))):
         cells = torch.round(2.0 / (v.pixel * spacing)).clamp(3.0, 160.0)
         a, b = (u + 1.0) * 0.5 * cells, (w + 1.0) * 0.5 * cells
         i, j = torch.floor(a), torch.floor(b)
         h1, h2, h3 = (hash01(i + k, j, face + layer * 7.0, v.seed) for k in (0.0, 0.31, 0.67))
         da, db = a - i - 0.25 - 0.5 * h1, b - j - 0.25 - 0.5 * h2
-        angle = torch.sqrt(da * da + db * db) * (2.0 / cells) * near ** 1.5
+        angle = torch.sqrt(da * da + db * db) * (2.0 / cells) * near**1.5
         width = v.pixel * (0.75 + 0.35 * h3.pow(6)) * (1.0 + v.rough * 40.0)
         bright = hash01(i + 0.13, j + 0.57, face, v.seed).pow(power) * (h3 > 0.25).float()
         twinkle = 0.85 + 0.15 * torch.sin(v.t * (2.5 + 4.0 * h1) + h2 * 6.28)
@@ -48,7 +48,7 @@ def milky_way(v: View, image: Tensor) -> Tensor:
     dark = torch.exp(-(((off + 0.025 * n) / (0.09 * width / 0.2)) ** 2)) * step(-0.7, 0.9, lane)
     glow = band * (1.0 - 0.8 * dark)
     core = rgb(torch.exp(-((off / (width * 0.6)) ** 2)) * heart)
-    cool, warm = v.colour(lambda s: (.30, .34, .52)), v.colour(lambda s: (.62, .48, .40))
+    cool, warm = v.colour(lambda s: (0.30, 0.34, 0.52)), v.colour(lambda s: (0.62, 0.48, 0.40))
     return image + (cool + (warm - cool) * core) * rgb(glow * step(-0.05, 0.3, v.z) * (1.0 - 0.0 * lane))
 
 
@@ -76,8 +76,8 @@ def moon(v: View, image: Tensor) -> Tensor:
     face = (0.92 - 0.16 * step(0.0, 1.2, n) + 0.03 * fine) * lit
     cover = ((1.0 - r) * radius / v.pixel + 0.5).clamp(0.0, 1.0) * on
     halo = (0.34 * torch.exp((r * radius) * -16.0) + 0.16 * torch.exp((r * radius) * -3.5)) * on
-    image = image + rgb(halo) * v.colour(lambda s: (.70, .78, .95))
-    return mix(image, rgb(face) * v.colour(lambda s: (1.0, .98, .92)), cover * (1.0 - v.rough * 8).clamp(min=0.15))
+    image = image + rgb(halo) * v.colour(lambda s: (0.70, 0.78, 0.95))
+    return mix(image, rgb(face) * v.colour(lambda s: (1.0, 0.98, 0.92)), cover * (1.0 - v.rough * 8).clamp(min=0.15))
 
 
 def planets(v: View, image: Tensor) -> Tensor:
@@ -86,12 +86,24 @@ def planets(v: View, image: Tensor) -> Tensor:
     if not index:
         return image
     part = v.take(index)
-    at = torch.tensor(index, device=image.device)
+    at = places(index, image.device)
     old = image[at]
-    new = _planet(part, old, lambda s: s.sun_yaw + 2.2, lambda s: 0.32 + 0.4 * s.cover,
-                  lambda s: 0.13 if s.feature == "moons" else 0.26 + 0.14 * s.cover, 0)
-    new = _planet(part, new, lambda s: s.sun_yaw + 1.55, lambda s: 0.62 - 0.3 * s.cover,
-                  lambda s: 0.065 if s.feature == "moons" else 1e-4, 1)
+    new = _planet(
+        part,
+        old,
+        lambda s: s.sun_yaw + 2.2,
+        lambda s: 0.32 + 0.4 * s.cover,
+        lambda s: 0.13 if s.feature == "moons" else 0.26 + 0.14 * s.cover,
+        0,
+    )
+    new = _planet(
+        part,
+        new,
+        lambda s: s.sun_yaw + 1.55,
+        lambda s: 0.62 - 0.3 * s.cover,
+        lambda s: 0.065 if s.feature == "moons" else 1e-4,
+        1,
+    )
     out = image.expand(len(v.scenes), *torch.broadcast_shapes(image.shape[1:], new.shape[1:])).clone()
     out[at] = new
     return out
@@ -107,7 +119,9 @@ def _planet(v: View, image: Tensor, yaw, pitch, size, which: int) -> Tensor:
     bx, by = x * torch.cos(lean) + y * torch.sin(lean), y * torch.cos(lean) - x * torch.sin(lean)
     banded = v.number(lambda s: 0.25 if s.feature == "moons" else 1.0)
     pixel = v.pixel / radius
-    n = v.noise.fbm(bx * (1.4 - 1.1 * banded) + v.seed + v.t * 0.004, by * 1.5, z * 0.3 + which * 5.0, 3, pixel * 1.5, gain=0.6)
+    n = v.noise.fbm(
+        bx * (1.4 - 1.1 * banded) + v.seed + v.t * 0.004, by * 1.5, z * 0.3 + which * 5.0, 3, pixel * 1.5, gain=0.6
+    )
     base, other = v.colour(lambda s: _planet_colour(s, which)), v.colour(lambda s: _planet_colour(s, which + 1))
     face = mix(base.expand(len(v.scenes), 1, 3, 1, 1), other, step(-1.3, 1.5, n))
     sun = v.number(lambda s: -1.0 if math.floor(s.seed * 3) % 2 else 1.0)
@@ -140,12 +154,16 @@ def meteors(v: View, image: Tensor) -> Tensor:
     for k in range(2):
         beat = v.t * 0.55 + v.seed + k * 0.43
         n, life = torch.floor(beat), torch.frac(beat)
-        yaw, pitch, roll = hash01(n, v.seed, k) * 6.2832, 0.3 + 0.8 * hash01(n + 0.4, v.seed, k), hash01(n + 0.7, v.seed, k) * 6.2832
+        yaw, pitch, roll = (
+            hash01(n, v.seed, k) * 6.2832,
+            0.3 + 0.8 * hash01(n + 0.4, v.seed, k),
+            hash01(n + 0.7, v.seed, k) * 6.2832,
+        )
         x, y, on = _disc(v, yaw, pitch, torch.ones_like(v.pixel))
         along, across = x * torch.cos(roll) + y * torch.sin(roll), y * torch.cos(roll) - x * torch.sin(roll)
         head = life * 2.4 - 0.6
         behind = head - along
         tail = torch.exp(behind * -7.0) * step(-0.004, 0.004, behind) * step(0.0, 0.1, life) * step(0.75, 0.5, life)
         width = v.pixel * 0.85 + behind.clamp(min=0.0) * 0.0
-        image = image + rgb(tail * torch.exp(-((across / width) ** 2)) * on) * v.colour(lambda s: (.95, 1.0, 1.05))
+        image = image + rgb(tail * torch.exp(-((across / width) ** 2)) * on) * v.colour(lambda s: (0.95, 1.0, 1.05))
     return image

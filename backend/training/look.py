@@ -40,8 +40,11 @@ def sheet(sky: str | None, rows: int, size: int, seed: int, **fixed: str) -> np.
             tiles.extend(renderer.shade([scene], d, times, float(fov_rad) / size)[0])
         strip = (torch.cat(tiles, dim=-1).permute(1, 2, 0) * 255).byte().numpy()
         text = np.zeros((34, strip.shape[1], 3), np.uint8)
-        words = " | ".join([caption(scene, rng), caption(scene, rng)]) + f"   [{scene.sky} {scene.time} {scene.hue} {scene.ground} " \
+        words = (
+            " | ".join([caption(scene, rng), caption(scene, rng)])
+            + f"   [{scene.sky} {scene.time} {scene.hue} {scene.ground} "
             f"{scene.ridge} {scene.weather} {scene.feature}]"
+        )
         for k, line in enumerate(textwrap.wrap(words, strip.shape[1] // 6)[:2]):
             cv2.putText(text, line, (3, 13 + 15 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
         lines += [strip, text]

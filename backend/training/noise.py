@@ -39,8 +39,18 @@ class Noise:
         coarse, fine = out.reshape(2, *p.shape[:-1])
         return coarse, fine
 
-    def fbm(self, x: Tensor, y: Tensor, z: Tensor, pairs: int, pixel: Tensor, *, gain: float = 0.55,
-            lift: float = 2.0, billow: bool = False) -> Tensor:
+    def fbm(
+        self,
+        x: Tensor,
+        y: Tensor,
+        z: Tensor,
+        pairs: int,
+        pixel: Tensor,
+        *,
+        gain: float = 0.55,
+        lift: float = 2.0,
+        billow: bool = False,
+    ) -> Tensor:
         """Fractal sum of ``2 * pairs`` octaves, about unit variance.
 
         pixel: size of a pixel in noise units (broadcastable); octaves shorter than about two pixels fade out.

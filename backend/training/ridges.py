@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from .sky import Colours, gradient
-from .view import View, hash01, merge, mix, rgb, step
+from .view import View, hash01, merge, mix, places, rgb, step
 
 
 def ridges(v: View, image: Tensor) -> Tensor:
     """Draw the ridge of each scene over the sky (b, F or 1, 3, h, w)."""
     parts = []
-    for kind, index in v.by(lambda s: "dunes" if s.ground == "desert" and s.ridge == "none" and s.sky != "nebula" else s.ridge).items():
+    for kind, index in v.by(
+        lambda s: "dunes" if s.ground == "desert" and s.ridge == "none" and s.sky != "nebula" else s.ridge
+    ).items():
         part = v.take(index)
-        old = image if len(index) == len(v.scenes) else image[torch.tensor(index, device=image.device)]
+        old = image if len(index) == len(v.scenes) else image[places(index, image.device)]
         shader = _SHADERS.get(kind)
         parts.append((index, old if shader is None else shader(part, Colours(part), old)))
     return merge(parts, len(v.scenes))
@@ -35,8 +37,16 @@ def _haze(v: View) -> float | Tensor:
     return v.number(lambda s: {"fog": 0.62, "storm": 0.15}.get(s.sky, 0.0) + (0.35 if s.weather == "dust" else 0.0))
 
 
-def _range(v: View, c: Colours, image: Tensor, layers: tuple[tuple[float, float, float, float], ...], snow: bool,
-           rock: tuple[float, float, float], gap: float = 0.0, sharp: float = 1.0) -> Tensor:
+def _range(
+    v: View,
+    c: Colours,
+    image: Tensor,
+    layers: tuple[tuple[float, float, float, float], ...],
+    snow: bool,
+    rock: tuple[float, float, float],
+    gap: float = 0.0,
+    sharp: float = 1.0,
+) -> Tensor:
     """Layers of (noise scale, base height, amplitude, share of air colour), far to near."""
     cx, cy, slope, pixel = _compass(v)
     air = gradient(v, c, torch.full_like(v.pixel, 0.03))
@@ -51,7 +61,9 @@ def _range(v: View, c: Colours, image: Tensor, layers: tuple[tuple[float, float,
         tx, ty, tz = cx * texture + seed, cy * texture, slope * texture * 1.7
         rough_pixel = pixel * texture
         a = v.noise.fbm(tx, ty, tz, 2, rough_pixel, gain=0.65, lift=4.0)
-        b = v.noise.fbm(tx + 0.25 * (sx - 0.3 * cx), ty + 0.25 * (sy - 0.3 * cy), tz + 0.3, 2, rough_pixel, gain=0.65, lift=4.0)
+        b = v.noise.fbm(
+            tx + 0.25 * (sx - 0.3 * cx), ty + 0.25 * (sy - 0.3 * cy), tz + 0.3, 2, rough_pixel, gain=0.65, lift=4.0
+        )
         lit = (0.62 + 0.38 * (a - b)).clamp(0.15, 1.35)
         colour = c["light"] * v.colour(lambda s: rock) * rgb(lit)
         if snow:
@@ -65,25 +77,27 @@ def _range(v: View, c: Colours, image: Tensor, layers: tuple[tuple[float, float,
 
 def _mountains(v: View, c: Colours, image: Tensor) -> Tensor:
     layers = ((1.1, 0.10, 0.06, 0.66), (1.5, 0.065, 0.055, 0.40), (2.0, 0.03, 0.035, 0.16))
-    return _range(v, c, image, layers, False, (.34, .33, .34))
+    return _range(v, c, image, layers, False, (0.34, 0.33, 0.34))
 
 
 def _snowcaps(v: View, c: Colours, image: Tensor) -> Tensor:
-    return _range(v, c, image, ((1.1, 0.13, 0.075, 0.42), (1.6, 0.07, 0.055, 0.14)), True, (.32, .34, .40))
+    return _range(v, c, image, ((1.1, 0.13, 0.075, 0.42), (1.6, 0.07, 0.055, 0.14)), True, (0.32, 0.34, 0.40))
 
 
 def _hills(v: View, c: Colours, image: Tensor) -> Tensor:
     layers = ((1.0, 0.060, 0.022, 0.55), (1.3, 0.036, 0.020, 0.32), (1.8, 0.014, 0.016, 0.10))
-    return _range(v, c, image, layers, False, (.28, .36, .20), sharp=0.0)
+    return _range(v, c, image, layers, False, (0.28, 0.36, 0.20), sharp=0.0)
 
 
 def _dunes(v: View, c: Colours, image: Tensor) -> Tensor:
-    return _range(v, c, image, ((1.2, 0.035, 0.025, 0.34), (1.8, 0.012, 0.020, 0.08)), False, (.80, .58, .36), sharp=0.5)
+    return _range(
+        v, c, image, ((1.2, 0.035, 0.025, 0.34), (1.8, 0.012, 0.020, 0.08)), False, (0.80, 0.58, 0.36), sharp=0.5
+    )
 
 
 def _islands(v: View, c: Colours, image: Tensor) -> Tensor:
     layers = ((0.9, 0.0, 0.060, 0.58), (1.3, 0.0, 0.075, 0.18))
-    return _range(v, c, image, layers, False, (.30, .34, .26), gap=0.55)
+    return _range(v, c, image, layers, False, (0.30, 0.34, 0.26), gap=0.55)
 
 
 def _forest(v: View, c: Colours, image: Tensor) -> Tensor:
@@ -92,7 +106,9 @@ def _forest(v: View, c: Colours, image: Tensor) -> Tensor:
     turn = torch.atan2(cx, cy) / 6.2831853 + 0.5
     air = gradient(v, c, torch.full_like(v.pixel, 0.03))
     n, fine = v.noise(cx * 1.6 + v.seed, cy * 1.6, v.seed)
-    for k, (count, base, tall, pale) in enumerate(((420.0, 0.045, 0.030, 0.52), (260.0, 0.028, 0.048, 0.24), (150.0, 0.0, 0.075, 0.04))):
+    for k, (count, base, tall, pale) in enumerate(
+        ((420.0, 0.045, 0.030, 0.52), (260.0, 0.028, 0.048, 0.24), (150.0, 0.0, 0.075, 0.04))
+    ):
         height = torch.zeros_like(turn) + base
         for shift in (0.0, 0.5):
             a = turn * count + shift
@@ -105,8 +121,18 @@ def _forest(v: View, c: Colours, image: Tensor) -> Tensor:
             height = torch.maximum(height, base + tall * (0.38 + (single - 0.38) * sharp))
         height = height + 0.012 * n + 0.004 * fine
         mottle, _ = v.noise(cx * 30.0, cy * 30.0, slope * 60.0 + k)
-        dark = v.colour(lambda s: (.10, .17, .11)) * c["light"] * rgb(0.85 + 0.22 * mottle * (0.03 / pixel - 0.5).clamp(0.0, 1.0))
-        image = _over(image, mix(dark, air, (pale + _haze(v) * 1.1 + torch.zeros_like(v.pixel)).clamp(max=0.95)), height, slope, pixel)
+        dark = (
+            v.colour(lambda s: (0.10, 0.17, 0.11))
+            * c["light"]
+            * rgb(0.85 + 0.22 * mottle * (0.03 / pixel - 0.5).clamp(0.0, 1.0))
+        )
+        image = _over(
+            image,
+            mix(dark, air, (pale + _haze(v) * 1.1 + torch.zeros_like(v.pixel)).clamp(max=0.95)),
+            height,
+            slope,
+            pixel,
+        )
     return image
 
 
@@ -115,8 +141,12 @@ def _city(v: View, c: Colours, image: Tensor) -> Tensor:
     cx, cy, slope, pixel = _compass(v)
     turn = torch.atan2(cx, cy) / 6.2831853 + 0.5
     air = gradient(v, c, torch.full_like(v.pixel, 0.03))
-    dark = v.number(lambda s: {"night": 1.0, "dusk": 0.95, "sunset": 0.5, "sunrise": 0.3}.get(s.time, 0.3 if s.sky == "storm" else 0.04))
-    image = image + v.colour(lambda s: (.95, .62, .34)) * rgb(torch.exp(slope.abs() * -9.0) * 0.20 * dark)
+    dark = v.number(
+        lambda s: {"night": 1.0, "dusk": 0.95, "sunset": 0.5, "sunrise": 0.3}.get(
+            s.time, 0.3 if s.sky == "storm" else 0.04
+        )
+    )
+    image = image + v.colour(lambda s: (0.95, 0.62, 0.34)) * rgb(torch.exp(slope.abs() * -9.0) * 0.20 * dark)
     downtown, _ = v.noise(cx * 0.45 + v.seed, cy * 0.45, v.seed)
     centre = 0.45 + 0.8 * step(-0.4, 1.4, downtown)
     for k, (count, low, tall, pale) in enumerate(((150.0, 0.03, 0.15, 0.48), (96.0, 0.015, 0.19, 0.12))):
@@ -133,12 +163,19 @@ def _city(v: View, c: Colours, image: Tensor) -> Tensor:
         da, db = wa - ia - 0.5, wb - ib - 0.5
         lit = (hash01(ia, ib, v.seed, float(k)) > 0.52).float() * (0.45 + 0.55 * hash01(ib, ia, v.seed))
         window = torch.exp(-(da * da + db * db) * 9.0) * lit * inside
-        wall = c["light"] * v.colour(lambda s: (.30, .31, .35)) * rgb(0.75 + 0.5 * w - 0.25 * (along - 0.5))
-        glow = v.colour(lambda s: (1.1, .84, .48)) * rgb(window * (0.06 + 0.94 * dark) * (1.0 - 0.5 * pale))
+        wall = c["light"] * v.colour(lambda s: (0.30, 0.31, 0.35)) * rgb(0.75 + 0.5 * w - 0.25 * (along - 0.5))
+        glow = v.colour(lambda s: (1.1, 0.84, 0.48)) * rgb(window * (0.06 + 0.94 * dark) * (1.0 - 0.5 * pale))
         veil = (pale * 0.8 + _haze(v) + torch.zeros_like(pixel)).clamp(max=0.92)
         image = _over(image, mix(wall, air, veil) + glow * rgb(1.0 - veil * 0.6), height, slope, pixel)
     return image
 
 
-_SHADERS = {"mountains": _mountains, "snowcaps": _snowcaps, "hills": _hills, "dunes": _dunes, "islands": _islands,
-            "forest": _forest, "city": _city}
+_SHADERS = {
+    "mountains": _mountains,
+    "snowcaps": _snowcaps,
+    "hills": _hills,
+    "dunes": _dunes,
+    "islands": _islands,
+    "forest": _forest,
+    "city": _city,
+}

@@ -23,8 +23,8 @@ class Renderer:
     """Shades scenes on a device; holds nothing but a volume of noise (17 MB)."""
 
     def __init__(self, device: torch.device | str) -> None:
-        self._device = torch.device(device)
-        self._noise = Noise(self._device)
+        self.device = torch.device(device)
+        self._noise = Noise(self.device)
 
     @torch.no_grad()
     def shade(self, scenes: Sequence[Scene], directions: Tensor, time_s: Tensor, footprint: Tensor | float) -> Tensor:
@@ -34,9 +34,9 @@ class Renderer:
         a pixel in radians, one number or (B,), which sets how fine the detail is.
         """
         count = len(scenes)
-        d = directions.to(self._device, torch.float32)[:, None]
-        t = time_s.to(self._device, torch.float32)[:, :, None, None]
-        pixel = torch.as_tensor(footprint, dtype=torch.float32, device=self._device).expand(count)[:, None, None, None]
+        d = directions.to(self.device, torch.float32)[:, None]
+        t = time_s.to(self.device, torch.float32)[:, :, None, None]
+        pixel = torch.as_tensor(footprint, dtype=torch.float32, device=self.device).expand(count)[:, None, None, None]
         x, y, z = (a.contiguous() for a in d.unbind(-1))
         view = View(list(scenes), x, y, z, t, pixel, torch.zeros_like(pixel), self._noise)
         edge = view.pixel.flatten() * 2.0
@@ -59,7 +59,6 @@ def _world(v: View, ground: str, above: bool) -> Tensor:
         return _scenery(v)
     if ground in ("sea", "lake"):
         return water(v, _scenery, sea=ground == "sea")
-
 
     floor = SOLID[ground](v, Colours(v))
     if not above:

@@ -10,7 +10,7 @@ from torch import Tensor
 from .attributes import Scene
 from .heavens import meteors, milky_way, moon, planets, stars
 from .palette import AURORAS, NEBULAE, Palette, Rgb, palette
-from .view import View, merge, mix, rgb, step
+from .view import View, merge, mix, places, rgb, step
 
 
 class Colours:
@@ -71,11 +71,11 @@ def clouds(v: View, c: Colours, base: Tensor) -> Tensor:
     sx, sy, sz = v.sun()
     lean = 0.16 / (0.35 + sz.clamp(min=0.0))
     toward = v.noise.fbm(x + sx * lean, y + sy * lean, boil, 2, pixel, billow=True, gain=0.6)
-    bias = v.number(lambda s: {"scattered": -0.55 + 0.75 * s.cover, "overcast": 1.5, "storm": 1.15}.get(s.sky, 0.0))
+    bias = v.number(lambda s: {"scattered": -0.55 + 0.75 * s.cover, "overcast": 2.9, "storm": 2.3}.get(s.sky, 0.0))
     thick = n + bias
-    alpha = step(0.0, 0.5, thick)
-    relief = ((n - toward) * 0.55).clamp(-0.6, 0.6)
-    deep = step(0.2, 1.9, thick)
+    alpha = step(0.0, 0.55, thick)
+    relief = ((n - toward) * 0.75).clamp(-0.7, 0.6)
+    deep = step(0.2, 1.9, thick - v.number(lambda s: {"overcast": 2.2, "storm": 1.3}.get(s.sky, 0.0)))
     light = (0.86 - 0.55 * deep + relief).clamp(0.0, 1.25)
     colour = mix(c["shade"].expand(len(v.scenes), 1, 3, 1, 1), c["lit"], light)
     angle = torch.sqrt((2.0 - 2.0 * (v.x * sx + v.y * sy + v.z * sz)).clamp(min=0.0))
@@ -94,7 +94,7 @@ def wisps(v: View, c: Colours, base: Tensor, strength: Tensor) -> Tensor:
     along, across = (x * ux + y * uy) * 0.30 - v.t * norm * 0.018 + v.seed, (y * ux - x * uy) * 1.25
     pixel = (pixel + v.rough * far) * 1.25
     bend, curl = v.noise(along * 0.8, across * 0.35, v.seed + v.t * 0.01)
-    n = v.noise.fbm(along + 0.10 * curl, across + 0.55 * bend, v.seed + v.t * 0.03, 3, pixel, gain=0.66)
+    n = v.noise.fbm(along + 0.06 * curl, across + 0.22 * bend, v.seed + v.t * 0.03, 3, pixel, gain=0.66)
     veil = step(-0.6, 2.2, n + bend * 0.5) * strength * torch.exp((far - 1.0) * -0.25)
     return mix(base, c["lit"] * 1.02, veil)
 
@@ -132,15 +132,16 @@ def aurora(v: View) -> Tensor:
         distance = (1.0 + 0.75 * k) / (z + 0.16)
         x, y = v.x * distance, v.y * distance
         drift = v.t * 0.045
-        n, fold = v.noise(x * 0.13 + v.seed + drift * wx, y * 0.13 + drift * wy, v.t * 0.030 + v.seed)
-        rays, fine = v.noise(x * 0.9 + 0.6 * fold - v.t * 0.10, y * 0.9 + v.t * 0.06, v.t * 0.11)
-        blur = (1.0 / (1.0 + (v.pixel + v.rough) * distance * 1.5))
-        ribbon = torch.exp(-(((n + 0.22 * fold + 0.05 * rays + bias) * 4.5) ** 2))
-        energy = math.exp(-2.2 * k) * (1.0 if i else 0.7)
-        glow = glow + mix(foot.expand(len(v.scenes), 1, 3, 1, 1), top, torch.full_like(v.t, k ** 0.7)) * rgb(
-            ribbon * (1.0 + (0.5 * rays + 0.22 * fine) * blur).clamp(min=0.15) * energy)
+        n, fold = v.noise(x * 0.20 + v.seed + drift * wx, y * 0.20 + drift * wy, v.t * 0.030 + v.seed)
+        rays, fine = v.noise(x * 1.3 + 0.5 * fold - v.t * 0.12, y * 1.3 + v.t * 0.07, v.t * 0.13)
+        blur = 1.0 / (1.0 + (v.pixel + v.rough) * distance * 1.5)
+        ribbon = torch.exp(-(((n + 0.25 * fold + 0.05 * rays + bias) * 3.6) ** 2))
+        energy = math.exp(-1.9 * k) * (1.0 if i else 0.7)
+        glow = glow + mix(foot.expand(len(v.scenes), 1, 3, 1, 1), top, torch.full_like(v.t, k**0.7)) * rgb(
+            ribbon * (1.0 + (0.62 * rays + 0.34 * fine) * blur).clamp(min=0.06) * energy
+        )
     assert isinstance(glow, Tensor)
-    return glow * rgb(step(0.0, 0.16, v.z) * 0.36) + foot * rgb(torch.exp(z * -4.0) * 0.07)
+    return glow * rgb(step(0.0, 0.16, v.z) * 0.235) + foot * rgb(torch.exp(z * -4.0) * 0.07)
 
 
 def nebula(v: View) -> Tensor:
@@ -151,7 +152,7 @@ def nebula(v: View) -> Tensor:
     x, y, z = v.x * 0.75 + seed, v.y * 0.75 + drift, v.z * 0.75 - drift * 0.6
     wx, fx = v.noise(x * 0.8, y * 0.8, z * 0.8)
     wy, fy = v.noise(x * 0.8 + 31.0, y * 0.8 + 5.0, z * 0.8)
-    x, y, z = x + 0.30 * wx + 0.05 * fx, y + 0.30 * wy + 0.05 * fy, z + 0.2 * (wx - wy)
+    x, y, z = x + 0.17 * wx + 0.05 * fx, y + 0.17 * wy + 0.05 * fy, z + 0.12 * (wx - wy)
     gas = v.noise.fbm(x, y, z, 4, pixel, gain=0.58, lift=4.0)
     other = v.noise.fbm(x * 0.9 + 17.0, y * 0.9 + drift, z * 0.9, 2, pixel, gain=0.55, lift=4.0)
     dust = v.noise.fbm(x * 1.5 + 40.0, y * 1.5, z * 1.5, 3, pixel * 1.5, gain=0.6, lift=4.0)
@@ -160,7 +161,7 @@ def nebula(v: View) -> Tensor:
     core = step(0.7, 2.6, gas + 0.6 * other + amount)
     dark = 1.0 - 0.75 * step(0.15, 1.5, dust) * (1.0 - 0.6 * core)
     image = (first * rgb(a) * 1.15 + second * rgb(b) * 0.95) * rgb(dark) + rim * rgb(core * core * dark) * 0.85
-    return image + second * 0.05 + v.colour(lambda s: (.012, .012, .03)) + stars(v, 1.0) * rgb(1.0 - 0.5 * a)
+    return image + second * 0.05 + v.colour(lambda s: (0.012, 0.012, 0.03)) + stars(v, 1.0) * rgb(1.0 - 0.5 * a)
 
 
 def underwater(v: View, c: Colours) -> Tensor:
@@ -195,8 +196,10 @@ def caustics(v: View, x: Tensor, y: Tensor, pixel: Tensor) -> Tensor:
 
 def sky(v: View) -> Tensor:
     """Colour of the sky (b, F or 1, 3, h, w) in the view's directions, which may point anywhere."""
-    return merge([(i, _SHADERS[kind](part, Colours(part))) for kind, i in v.by(lambda s: s.sky).items()
-                  for part in [v.take(i)]], len(v.scenes))
+    return merge(
+        [(i, _SHADERS[kind](part, Colours(part))) for kind, i in v.by(lambda s: s.sky).items() for part in [v.take(i)]],
+        len(v.scenes),
+    )
 
 
 def _day(v: View, c: Colours) -> Tensor:
@@ -211,15 +214,15 @@ def _night(v: View, image: Tensor) -> Tensor:
         return image
     part = v.take(dark)
     seen = part.number(lambda s: {"dusk": 0.35}.get(s.time, 0.6 if s.feature == "moon" else 1.0))
-    lit = image[torch.tensor(dark, device=image.device)] + stars(part, 1.0) * rgb(seen * step(-0.02, 0.25, part.z))
+    lit = image[places(dark, image.device)] + stars(part, 1.15) * rgb(seen * step(-0.02, 0.25, part.z))
     for feature, add in (("milkyway", milky_way), ("moon", moon), ("meteors", meteors)):
         some = [i for i, s in enumerate(part.scenes) if s.feature == feature]
         if some:
             rest = [i for i in range(len(dark)) if i not in set(some)]
-            keep = [(rest, lit[torch.tensor(rest, device=lit.device)])] if rest else []
-            lit = merge([(some, add(part.take(some), lit[torch.tensor(some, device=lit.device)])), *keep], len(dark))
+            keep = [(rest, lit[places(rest, image.device)])] if rest else []
+            lit = merge([(some, add(part.take(some), lit[places(some, image.device)])), *keep], len(dark))
     rest = [i for i in range(len(v.scenes)) if i not in set(dark)]
-    keep = [(rest, image[torch.tensor(rest, device=image.device)])] if rest else []
+    keep = [(rest, image[places(rest, image.device)])] if rest else []
     return merge([(dark, lit), *keep], len(v.scenes))
 
 
@@ -242,8 +245,14 @@ def _wispy(v: View, c: Colours) -> Tensor:
 def _fog(v: View, c: Colours) -> Tensor:
     image = gradient(v, c, v.z * 0.7) + sunlight(v, c)
     wx, wy = v.wind
-    n = v.noise.fbm(v.x * 0.8 + v.seed - v.t * wx * 0.03, v.y * 0.8 - v.t * wy * 0.03, v.z * 1.6 + v.t * 0.02, 2, v.pixel + v.rough,
-                    lift=4.0)
+    n = v.noise.fbm(
+        v.x * 0.8 + v.seed - v.t * wx * 0.03,
+        v.y * 0.8 - v.t * wy * 0.03,
+        v.z * 1.6 + v.t * 0.02,
+        2,
+        v.pixel + v.rough,
+        lift=4.0,
+    )
     return image * rgb(1.0 + 0.045 * n)
 
 
@@ -261,10 +270,22 @@ def _nebula(v: View, c: Colours) -> Tensor:
 
 def _alien(v: View, c: Colours) -> Tensor:
     image = gradient(v, c, v.z) + sunlight(v, c) * 0.8
-    image = image + stars(v, 1.0) * v.number(lambda s: {"day": 0.12, "dusk": 0.6, "night": 1.0}[s.time])[:, :, None] * rgb(
-        step(0.0, 0.3, v.z))
+    image = image + stars(v, 1.0) * v.number(lambda s: {"day": 0.12, "dusk": 0.6, "night": 1.0}[s.time])[
+        :, :, None
+    ] * rgb(step(0.0, 0.3, v.z))
     return wisps(v, c, planets(v, image), v.number(lambda s: 0.45 * s.cover))
 
 
-_SHADERS = {"clear": _day, "scattered": _cloudy, "wispy": _wispy, "overcast": _overcast, "storm": _storm, "fog": _fog,
-            "stars": _stars, "aurora": _aurora, "nebula": _nebula, "alien": _alien, "underwater": underwater}
+_SHADERS = {
+    "clear": _day,
+    "scattered": _cloudy,
+    "wispy": _wispy,
+    "overcast": _overcast,
+    "storm": _storm,
+    "fog": _fog,
+    "stars": _stars,
+    "aurora": _aurora,
+    "nebula": _nebula,
+    "alien": _alien,
+    "underwater": underwater,
+}

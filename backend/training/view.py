@@ -15,6 +15,16 @@ from .noise import Noise
 Rgb = tuple[float, float, float]
 
 
+def send(values: Sequence[float] | Sequence[Rgb], device: torch.device) -> Tensor:
+    """Numbers as a tensor on the device, without waiting for what runs there."""
+    return torch.tensor(values, dtype=torch.float32).to(device, non_blocking=True)
+
+
+def places(index: Sequence[int], device: torch.device) -> Tensor:
+    """Places in a batch as an index tensor, likewise."""
+    return torch.tensor(index, dtype=torch.int64).to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class View:
     """A batch of b windows. Scalars are (b, F or 1, h or 1, w or 1), colours (b, F or 1, 3, h or 1, w or 1)."""
@@ -32,17 +42,25 @@ class View:
         """The part of the batch at these places."""
         if len(index) == len(self.scenes):
             return self
-        i = torch.tensor(index, device=self.x.device)
-        return replace(self, scenes=[self.scenes[k] for k in index], x=self.x[i], y=self.y[i], z=self.z[i], t=self.t[i],
-                       pixel=self.pixel[i], rough=self.rough[i])
+        i = places(index, self.x.device)
+        return replace(
+            self,
+            scenes=[self.scenes[k] for k in index],
+            x=self.x[i],
+            y=self.y[i],
+            z=self.z[i],
+            t=self.t[i],
+            pixel=self.pixel[i],
+            rough=self.rough[i],
+        )
 
     def number(self, of: Callable[[Scene], float]) -> Tensor:
         """A number of each scene, (b, 1, 1, 1)."""
-        return self.x.new_tensor([float(of(s)) for s in self.scenes])[:, None, None, None]
+        return send([float(of(s)) for s in self.scenes], self.x.device)[:, None, None, None]
 
     def colour(self, of: Callable[[Scene], Rgb]) -> Tensor:
         """A colour of each scene, (b, 1, 3, 1, 1)."""
-        return self.x.new_tensor([of(s) for s in self.scenes])[:, None, :, None, None]
+        return send([of(s) for s in self.scenes], self.x.device)[:, None, :, None, None]
 
     @property
     def seed(self) -> Tensor:
@@ -51,13 +69,17 @@ class View:
     @property
     def wind(self) -> tuple[Tensor, Tensor]:
         """East and north parts of the wind."""
-        return self.number(lambda s: s.wind * math.sin(s.wind_yaw)), self.number(lambda s: s.wind * math.cos(s.wind_yaw))
+        return self.number(lambda s: s.wind * math.sin(s.wind_yaw)), self.number(
+            lambda s: s.wind * math.cos(s.wind_yaw)
+        )
 
     def sun(self) -> tuple[Tensor, Tensor, Tensor]:
         """Unit vector to the sun."""
-        return (self.number(lambda s: math.sin(s.sun_yaw) * math.cos(s.sun_pitch)),
-                self.number(lambda s: math.cos(s.sun_yaw) * math.cos(s.sun_pitch)),
-                self.number(lambda s: math.sin(s.sun_pitch)))
+        return (
+            self.number(lambda s: math.sin(s.sun_yaw) * math.cos(s.sun_pitch)),
+            self.number(lambda s: math.cos(s.sun_yaw) * math.cos(s.sun_pitch)),
+            self.number(lambda s: math.sin(s.sun_pitch)),
+        )
 
     def by(self, key: Callable[[Scene], str]) -> dict[str, list[int]]:
         """Places of the batch by a category, so that each shader runs only for those that need it."""
@@ -74,7 +96,7 @@ def merge(parts: Sequence[tuple[Sequence[int], Tensor]], count: int) -> Tensor:
     shape = torch.broadcast_shapes(*(p.shape[1:] for _, p in parts))
     out = parts[0][1].new_empty((count, *shape))
     for index, p in parts:
-        out[torch.tensor(index, device=out.device)] = p.expand(len(index), *shape)
+        out[places(index, out.device)] = p.expand(len(index), *shape)
     return out
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .sky import Colours
-from .view import Rgb, View, cube, hash01, merge, mix, rgb, step
+from .view import Rgb, View, cube, hash01, merge, mix, places, rgb, step
 
 
 def weather(v: View, image: Tensor) -> Tensor:
@@ -14,7 +14,7 @@ def weather(v: View, image: Tensor) -> Tensor:
     parts = []
     for kind, index in v.by(lambda s: s.weather).items():
         part = v.take(index)
-        old = image if len(index) == len(v.scenes) else image[torch.tensor(index, device=image.device)]
+        old = image if len(index) == len(v.scenes) else image[places(index, image.device)]
         shader = _SHADERS.get(kind)
         parts.append((index, old if shader is None else shader(part, Colours(part), old)))
     return merge(parts, len(v.scenes))
@@ -39,7 +39,9 @@ def _rain(v: View, c: Colours, image: Tensor) -> Tensor:
         across = (a - i - 0.5 - 0.3 * (g - 0.5)) * (2.0 / columns)
         width = v.pixel * 0.75 * near
         along = b - j
-        streak = torch.exp(-((across / width) ** 2)) * step(0.0, 0.3, along) * step(0.62, 0.40, along) * (g > 0.35).float()
+        streak = (
+            torch.exp(-((across / width) ** 2)) * step(0.0, 0.3, along) * step(0.62, 0.40, along) * (g > 0.35).float()
+        )
         total = total + streak * strength * step(1.0, 0.75, w.abs())
     drops = _drift(v, 11.0, 0.0, fall=0.0, sway=0.0, blink=2.6, size=0.8)
     total = total * wall + drops * (1.0 - wall) * 0.35
@@ -70,11 +72,13 @@ def _drift(v: View, spacing: float, layer: float, *, fall: float, sway: float, b
 def _snowfall(v: View, c: Colours, image: Tensor) -> Tensor:
     veil = mix(image, c["horizon"], torch.full_like(v.pixel, 0.14))
     fine = _drift(v, 8.5, 1.0, fall=0.22, sway=0.16, blink=0.0, size=0.85)
-    large = _drift(v, 19.0, 2.0, fall=0.42, sway=0.18, blink=0.0, size=1.5)
+    large = _drift(v, 22.0, 2.0, fall=0.42, sway=0.18, blink=0.0, size=1.3)
     return mix(veil, (c["light"] * 0.9 + 0.16).clamp(max=1.0), (fine * 0.55 + large * 0.85).clamp(max=1.0))
 
 
-def _sparks(v: View, image: Tensor, colour: Rgb, *, fall: float, blink: float, low: float, high: float, sway: float) -> Tensor:
+def _sparks(
+    v: View, image: Tensor, colour: Rgb, *, fall: float, blink: float, low: float, high: float, sway: float
+) -> Tensor:
     place = step(low - 0.15, low, v.z) * step(high + 0.2, high, v.z)
     small = _drift(v, 15.0, 3.0, fall=fall, sway=sway, blink=blink, size=1.1)
     wide = _drift(v, 27.0, 4.0, fall=fall * 1.5, sway=sway, blink=blink * 0.8, size=1.7)
@@ -83,11 +87,11 @@ def _sparks(v: View, image: Tensor, colour: Rgb, *, fall: float, blink: float, l
 
 
 def _fireflies(v: View, c: Colours, image: Tensor) -> Tensor:
-    return _sparks(v, image, (1.0, .86, .30), fall=0.0, blink=2.4, low=-0.6, high=0.22, sway=0.20)
+    return _sparks(v, image, (1.0, 0.86, 0.30), fall=0.0, blink=2.4, low=-0.6, high=0.22, sway=0.20)
 
 
 def _embers(v: View, c: Colours, image: Tensor) -> Tensor:
-    return _sparks(v, image, (1.15, .48, .12), fall=-0.30, blink=3.2, low=-0.9, high=0.6, sway=0.2)
+    return _sparks(v, image, (1.15, 0.48, 0.12), fall=-0.30, blink=3.2, low=-0.9, high=0.6, sway=0.2)
 
 
 def _dust(v: View, c: Colours, image: Tensor) -> Tensor:
@@ -96,14 +100,21 @@ def _dust(v: View, c: Colours, image: Tensor) -> Tensor:
     x, y = v.x * 1.2 - v.t * wx * 0.35 + v.seed, v.y * 1.2 - v.t * wy * 0.35
     n = v.noise.fbm(x, y, v.z * 2.4 + v.t * 0.15, 3, v.pixel * 2.0, gain=0.58, lift=4.0)
     thick = (0.42 + 0.16 * n) * torch.exp(v.z.abs() * -2.0) + 0.10
-    return mix(image, c["light"] * v.colour(lambda s: (.84, .64, .42)), thick.clamp(0.0, 0.9))
+    return mix(image, c["light"] * v.colour(lambda s: (0.84, 0.64, 0.42)), thick.clamp(0.0, 0.9))
 
 
 def _bubbles(v: View, c: Colours, image: Tensor) -> Tensor:
     small = _drift(v, 13.0, 5.0, fall=-0.20, sway=0.15, blink=0.0, size=1.0)
-    ball = _drift(v, 30.0, 6.0, fall=-0.32, sway=0.18, blink=0.0, size=3.0)
-    hollow = _drift(v, 30.0, 6.0, fall=-0.32, sway=0.18, blink=0.0, size=1.9)
+    ball = _drift(v, 34.0, 6.0, fall=-0.32, sway=0.18, blink=0.0, size=2.4)
+    hollow = _drift(v, 34.0, 6.0, fall=-0.32, sway=0.18, blink=0.0, size=1.5)
     return image + (c["light"] * 0.6 + 0.2) * rgb(small * 0.5 + (ball - 0.9 * hollow).clamp(min=0.0) * 1.3)
 
 
-_SHADERS = {"rain": _rain, "snowfall": _snowfall, "fireflies": _fireflies, "embers": _embers, "dust": _dust, "bubbles": _bubbles}
+_SHADERS = {
+    "rain": _rain,
+    "snowfall": _snowfall,
+    "fireflies": _fireflies,
+    "embers": _embers,
+    "dust": _dust,
+    "bubbles": _bubbles,
+}
