@@ -72,15 +72,21 @@ def fetch(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -> bool:
         on_bytes(target.stat().st_size)
         return True
     part = folder / (wheel.filename + ".part")
-    for _ in range(_TRIES):
+    tries = _TRIES
+    while tries:
+        had = part.stat().st_size if part.exists() else 0
+        on_bytes(had)
         try:
             _append(wheel.url, part, on_bytes)
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError):
-            continue  # what has arrived stays in the .part file
+            # What has arrived stays. A line that breaks every few minutes is not a reason to give up.
+            tries = _TRIES if part.exists() and part.stat().st_size > had else tries - 1
+            continue
         if not wheel.sha256 or _sha256(part) == wheel.sha256:
             part.replace(target)
             return True
         part.unlink()
+        tries -= 1
     return False
 
 
@@ -88,7 +94,7 @@ def _append(url: str, part: Path, on_bytes: Callable[[int], None]) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=30)
+        answer = urllib.request.urlopen(request, timeout=20)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left after `have`: complete, or longer than the file; the checksum decides
             return

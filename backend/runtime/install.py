@@ -24,6 +24,7 @@ from .child import Runner
 from .places import SPECS, Spec, env_dir, find_ready, python_in, read_ready, write_json
 
 PIP = "pip==26.3"
+BPY_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1"
 PLAN_HOURS = 24.0  # an older plan is made anew: an index may have dropped its files, or one that was away be back
 UNPACKED = 3.2  # an installed wheel's size over the wheel's: torch for the CPU has 3.7, most others less
 NO_NETWORK = (
@@ -76,6 +77,8 @@ class Installer:
 
         with locked(self.home / "install.lock", waiting=self._waiting) as fd:
             self.run.keep_fds = (fd,)
+            if self.run.log.exists() and self.run.log.stat().st_size > 1 << 20:
+                self.run.log.replace(self.run.log.with_suffix(".old.log"))
             build = torch_build.choose()
             if ready := find_ready(self.home, self.spec, build.accelerator):
                 return ready  # the one we waited for has made it
@@ -107,14 +110,11 @@ class Installer:
         return base, below
 
     def _make_venv(self, env: Path, python: Path) -> None:
-        self._phase("venv", 0, 2, note=f"Making a private Python environment in {env}")
+        self._phase("venv", 0, 1, note=f"Making a private Python environment in {env}")
         if env.exists():
             shutil.rmtree(env)
         self._command([python, "-I", "-X", "utf8", "-m", "venv", env], "Making the private Python environment failed.")
-        self._phase("venv", 1, 2)
-        pip = [*_pip(env), "install", "--upgrade", *_ONLINE, PIP]
-        self._command(pip, "Updating pip inside the private environment failed.")
-        self._phase("venv", 2, 2)
+        self._phase("venv", 1, 1)
 
     def _plan(self, env: Path, build: torch_build.TorchBuild) -> tuple[list[fetch.Wheel], Path]:
         """Which files make this environment: asked of pip once, and kept for a run that goes on later."""
@@ -124,15 +124,26 @@ class Installer:
         if plan.exists() and time.time() - plan.stat().st_mtime < PLAN_HOURS * 3600:
             report = json.loads(plan.read_text(encoding="utf-8"))
             return fetch.wheels_of(report), folder
-        extra: list[str] = []
+        self._phase("plan", 0, 0, "package")
+        report = self._ask_pip(env, folder / "report.json", self._extra_index(build))
+        write_json(plan, report)
+        wheels = fetch.wheels_of(report)
+        self._phase("plan", len(wheels), len(wheels), "package", note=_torch_note(wheels, build))
+        return wheels, folder
+
+    def _extra_index(self, build: torch_build.TorchBuild) -> list[str]:
+        """PyTorch's own index, if it has the build for this machine and answers; without it PyPI's build must do."""
         if self.spec.torch:
             for index in build.indexes:
-                self._phase("plan", 0, 0, "package", note=f"torch: {build.why}")
                 if torch_build.reachable(index):
-                    extra = ["--extra-index-url", index]
-                else:
-                    self.run.note(f"{index} does not answer; using the usual package index")
-        answer = folder / "report.json"
+                    return ["--extra-index-url", index]
+                self.run.note(f"{index} does not answer; using the usual package index")
+        return []
+
+    def _ask_pip(self, env: Path, answer: Path, extra: list[str]) -> dict[str, Any]:
+        """Name, version, address and checksum of every file, in the shape of pip's own installation report."""
+        # An older pip, such as Debian's, downloads whole packages to learn what they need.
+        self._command([*_pip(env), "install", "--upgrade", *_ONLINE, PIP], "Updating the environment's pip failed.")
         count = 0
 
         def on_line(line: str) -> None:
@@ -141,18 +152,14 @@ class Installer:
                 count += 1
                 self._phase("plan", count, 0, "package")
 
-        self._phase("plan", 0, 0, "package")
         command = [*_pip(env), "install", "--dry-run", "--ignore-installed", "--only-binary", ":all:", *_ONLINE, *extra,
                    "--report", answer, "-r", self.spec.requirements]  # fmt: skip
         self._command(command, "The packages for the private runtime could not be found.", on_line)
         report = json.loads(answer.read_text(encoding="utf-8"))
         slim = [{"metadata": {k: i["metadata"][k] for k in ("name", "version")}, "download_info": i["download_info"]}
                 for i in report["install"]]  # fmt: skip
-        write_json(plan, {"install": slim})
         answer.unlink()
-        wheels = fetch.wheels_of({"install": slim})
-        self._phase("plan", len(wheels), len(wheels), "package", note=_torch_note(wheels, build))
-        return wheels, folder
+        return {"install": slim}
 
     def _download(self, env: Path, wheels: list[fetch.Wheel], folder: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
@@ -176,7 +183,12 @@ class Installer:
             if not fetch.fetch(wheel, folder, on_bytes):
                 self.run.note(f"{wheel.url}: leaving it to pip, which knows more about proxies and certificates")
                 pip = [*_pip(env), "download", "--no-deps", "--only-binary", ":all:", *_ONLINE, "-d", folder]
-                self._command([*pip, f"{wheel.name}=={wheel.version}"], f"Downloading {wheel.filename} failed.")
+                try:
+                    self._command([*pip, f"{wheel.name}=={wheel.version}"], f"Downloading {wheel.filename} failed.")
+                except SkyloopError as error:
+                    if error.kind is not ErrorKind.CANCELLED:
+                        (folder / "plan.json").unlink()  # its addresses may be out of date: the next run asks again
+                    raise
             before += size
         self._phase("download", total_mb, total_mb, "MB")
 
@@ -331,11 +343,10 @@ def self_test(env: Path, spec: Spec, run: Runner) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(found[-1]) if found else died
     if report["failed"]:
         what, why = next(iter(report["failed"].items()))
-        raise SkyloopError(
-            ErrorKind.INTERNAL,
-            f"The new runtime does not work: {what}: {why}.",
-            f"Start again to make it anew; if it stays, see {run.log}",
-        )
+        hint = f"Start again to make it anew; if it stays, see {run.log}"
+        if "cannot open shared object file" in why:
+            hint = f"Install the system library that is missing (Debian, Ubuntu: sudo apt install {BPY_LIBRARIES})."
+        raise SkyloopError(ErrorKind.INTERNAL, f"The new runtime does not work: {what}: {why}.", hint)
     return report
 
 

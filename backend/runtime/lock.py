@@ -20,7 +20,7 @@ def _try_lock(fd: int) -> bool:
             import fcntl
 
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):  # held by another; anything else, such as no locks on this disk, is news
         return False
     return True
 

@@ -88,7 +88,10 @@ def home() -> Path:
 
 def key(spec: Spec, accelerator: str) -> str:
     """What an environment must be rebuilt for: its requirements, the accelerator, and what it lies on."""
-    parts = [spec.requirements.read_text(encoding="utf-8"), accelerator if spec.torch else ""]
+    text = spec.requirements.read_text(encoding="utf-8")
+    parts = [text, accelerator if spec.torch else ""]
+    if "-c " in text:
+        parts.append((Path(__file__).with_name("constraints.txt")).read_text(encoding="utf-8"))
     if spec.on:
         parts.append(key(SPECS[spec.on], accelerator))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
@@ -118,7 +121,8 @@ def find_ready(at: Path, spec: Spec, accelerator: str) -> Path | None:
     """A finished environment for the present requirements, whichever suitable Python made it; the newest first."""
     for python in sorted(spec.pythons, reverse=True):
         env = env_dir(at, spec, accelerator, python)
-        if read_ready(env) is not None:
+        below = env_dir(at, SPECS[spec.on], accelerator, python) if spec.on else env
+        if read_ready(env) is not None and read_ready(below) is not None:
             return env
     return None
 
