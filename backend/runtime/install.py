@@ -274,7 +274,7 @@ class Installer:
                 f"Check the internet connection or proxy, then start again; nothing is lost. Log: {self.run.log}",
             )
         errors = [line for line in self.run.tail if line.lower().startswith("error")]
-        detail = f" ({errors[-1][:200]})" if errors else ""
+        detail = f" pip says: {errors[-1][6:].strip(': ')[:200]}." if errors else ""
         raise SkyloopError(ErrorKind.INTERNAL, failure + detail, f"Start again to go on from here. Log: {self.run.log}")
 
     def _os_error(self, error: OSError) -> SkyloopError:

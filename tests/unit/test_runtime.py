@@ -1,0 +1,606 @@
+"""The installer's state machine against a fake Python, venv, pip and package index, in a folder with an awkward name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend import runtime
+from backend.protocol import ErrorKind, Event, SkyloopError
+from backend.runtime import child, fetch, install, interpreter, lock, places, torch_build
+from backend.runtime.console import console_progress
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake Python is a script with a #! line")
+
+# Plays `python -m venv`, `python -m pip`, the self-test and the probe. FAKE_DIR/fail-STEP holds what it prints before
+# it fails at STEP, FAKE_DIR/hang-STEP makes it stay there, FAKE_DIR/calls counts the steps.
+FAKE_PYTHON = r"""#!@PYTHON@ -IS
+import json, os, pathlib, shutil, sys, time, zipfile
+words, fake = sys.argv[1:], pathlib.Path(os.environ["FAKE_DIR"])
+env = pathlib.Path(sys.argv[0]).parents[1]
+
+def step(name):
+    with (fake / "calls").open("a") as calls:
+        calls.write(name + "\n")
+    if (fake / ("hang-" + name)).exists():
+        print("hanging", os.getpid(), flush=True)
+        time.sleep(60)
+    if (fake / ("fail-" + name)).exists():
+        print((fake / ("fail-" + name)).read_text(), flush=True)
+        sys.exit(1)
+
+if "venv" in words:
+    folder = pathlib.Path(words[-1])
+    (folder / "bin").mkdir(parents=True)
+    shutil.copy(sys.argv[0], folder / "bin" / "python")
+    step("venv")
+elif "--report" in words:
+    step("plan")
+    print("Collecting thing", flush=True)
+    pathlib.Path(words[words.index("--report") + 1]).write_text((fake / "report.json").read_text())
+elif "--no-index" in words:
+    target = env / "lib" / "python3.11" / "site-packages"
+    target.mkdir(parents=True)
+    for word in words:
+        if word.endswith(".whl"):
+            zipfile.ZipFile(word).extractall(target)
+            step("install")
+elif "download" in words:
+    step("pip-download")
+    folder = pathlib.Path(words[words.index("-d") + 1])
+    shutil.copy(fake / "wheels" / (words[-1].replace("==", "-") + "-py3-none-any.whl"), folder)
+elif any(word.endswith("selftest.py") for word in words):
+    step("self-test")
+    print("SELFTEST " + json.dumps({"torch": "2.13.0+cpu", "accelerators": [{"id": "cpu"}], "notes": [], "failed": {},
+                                    "versions": {"torch": "2.13.0+cpu"}}))
+elif "-c" in words:
+    print("3 11 1", sys.argv[0])
+elif "echo" in words:
+    print(json.dumps(words), os.environ.get("PYTHONPATH"))
+"""
+
+
+class Index:
+    """A package index of two wheels. ``log`` has every GET with its Range; ``cut`` bytes are sent of the next body."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log, self.cut, self.ranges, self.gone = folder, [], 0, True, False
+        folder.mkdir()
+        for name, size in (("torch-2.13.0", 300_000), ("thing-1.0", 1000)):
+            with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+                wheel.writestr(f"{name.split('-')[0]}/data.bin", os.urandom(size))
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def report(self) -> dict[str, Any]:
+        items = []
+        for file in sorted(self.folder.iterdir(), reverse=True):
+            name, version = file.name.split("-")[:2]
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            download = {"url": f"{self.url}/{file.name}", "archive_info": {"hashes": {"sha256": digest}}}
+            items.append({"metadata": {"name": name, "version": version}, "download_info": download})
+        return {"install": items}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, index: Index, *rest: Any) -> None:
+        self.index = index
+        super().__init__(*rest)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        data = (self.index.folder / self.path.strip("/")).read_bytes()
+        start = 0
+        if body:
+            asked = self.headers.get("Range", "")
+            self.index.log.append((self.path.strip("/"), asked))
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.index.ranges else 0
+        if self.index.gone or start >= len(data):
+            self.send_error(404 if self.index.gone else 416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        if body:
+            cut, self.index.cut = self.index.cut, 0
+            self.wfile.write(data[start : start + cut] if cut else data[start:])
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class World:
+    """A machine with one Python, an index, and a home folder whose name has spaces and other letters."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = folder / "небо и 空 (test)"
+        self.fake = folder / "fake"
+        self.fake.mkdir()
+        self.index = Index(self.fake / "wheels")
+        (self.fake / "report.json").write_text(json.dumps(self.index.report()))
+        self.python = folder / "bin" / "python3.11"
+        self.python.parent.mkdir()
+        self.python.write_text(FAKE_PYTHON.replace("@PYTHON@", os.path.realpath(sys.executable)))
+        self.python.chmod(0o755)
+        self.events: list[Event] = []
+        monkeypatch.setenv("FAKE_DIR", str(self.fake))
+        monkeypatch.setenv("SKYLOOP_HOME", str(self.home))
+        monkeypatch.setattr(sys, "executable", str(self.python))
+        monkeypatch.setattr(torch_build, "accelerator", lambda: "cpu")
+        monkeypatch.setattr(torch_build, "reachable", lambda index: False)
+
+    def ensure(self, env: str = "backend") -> Path:
+        return runtime.ensure(env, progress=self.events.append)
+
+    def calls(self) -> list[str]:
+        calls = self.fake / "calls"
+        return calls.read_text().split() if calls.exists() else []
+
+    def arrange(self, what: str, text: str = "") -> Path:
+        (self.fake / what).write_text(text)
+        return self.fake / what
+
+    def phases(self) -> list[str]:
+        return list(dict.fromkeys(event.data["name"] for event in self.events))
+
+    def notes(self) -> str:
+        return " ".join(event.data.get("note", "") for event in self.events)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The installer as a process of its own, which can be killed."""
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); from backend import runtime; "
+            "from backend.runtime import torch_build; torch_build.accelerator = lambda: 'cpu'; "
+            "torch_build.reachable = lambda index: False; sys.executable = sys.argv[2]; runtime.ensure()"
+        )
+        command = [os.path.realpath("/proc/self/exe") if Path("/proc/self/exe").exists() else sys.executable]
+        return subprocess.Popen([*command, "-c", code, ROOT, self.python])
+
+    def wait_for(self, step: str) -> None:
+        deadline = time.monotonic() + 20
+        while step not in self.calls():
+            assert time.monotonic() < deadline, f"{step} was never reached: {self.calls()}"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    world = World(tmp_path, monkeypatch)
+    yield world
+    world.index.server.shutdown()
+    world.index.server.server_close()
+
+
+# --- the way through -------------------------------------------------------------------------------------------------
+
+
+def test_makes_an_environment_and_then_only_reads_it(world: World) -> None:
+    assert runtime.status() | {"ready": True} == runtime.status() | {"ready": True, "python": "", "size_mb": 0}
+    python = world.ensure()
+    assert world.phases() == ["venv", "plan", "download", "install", "self-test"]
+    assert world.calls() == ["venv", "plan", "install", "install", "self-test"]
+    assert (python.parents[1] / "lib/python3.11/site-packages/torch/data.bin").stat().st_size == 300_000
+    status = runtime.status()
+    assert status["ready"] and status["python"] == str(python) and status["torch"] == "2.13.0+cpu"
+    assert status["accelerators"] == [{"id": "cpu"}]
+    assert not list((world.home / "downloads").iterdir())
+    assert world.ensure() == python
+    assert world.calls().count("venv") == 1
+
+
+def test_every_phase_ends_at_its_total_and_never_goes_back(world: World) -> None:
+    world.ensure()
+    for name in world.phases():
+        steps = [(e.data["done"], e.data["total"]) for e in world.events if e.data["name"] == name]
+        assert steps[-1][0] == steps[-1][1] > 0
+        assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+        assert all(done <= total for done, total in steps if total)
+
+
+@pytest.mark.parametrize("step", ["venv", "plan", "install", "self-test"])
+def test_killed_at_any_step_then_run_again(world: World, step: str) -> None:
+    hang = world.arrange(f"hang-{step}")
+    process = world.start()
+    world.wait_for(step)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not runtime.status()["ready"]
+    fetched = list(world.index.log)
+    # The orphan still holds the lock: a second run must wait for it, not work beside it.
+    deadline = time.monotonic() + 0.4
+    with pytest.raises(SkyloopError, match="cancelled"):
+        runtime.ensure(progress=world.events.append, cancelled=lambda: time.monotonic() > deadline)
+    assert "Another Skyloop" in world.notes()
+    _kill_orphan(world)
+    hang.unlink()
+    world.ensure()
+    assert runtime.status()["ready"]
+    assert len(world.index.log) == 2, f"downloaded again: {fetched} then {world.index.log}"
+    assert world.calls().count("plan") == (2 if step == "plan" else 1)
+
+
+def _kill_orphan(world: World) -> None:
+    line = [x for x in (world.home / "install.log").read_text().splitlines() if "hanging" in x]
+    if line:
+        os.kill(int(line[-1].split()[-1]), signal.SIGKILL)
+        return
+    # Killed before its last line reached the log: find it by the home folder in its command line.
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        if str(world.fake.parent).encode() in entry.read_bytes():
+            os.kill(int(entry.parent.name), signal.SIGKILL)
+
+
+def test_two_at_once_make_it_once(world: World) -> None:
+    results: list[Path] = []
+    threads = [threading.Thread(target=lambda: results.append(world.ensure())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(results)) == 1 and len(results) == 3
+    assert world.calls().count("venv") == 1
+    assert "waiting for it to finish" in world.notes()
+
+
+def test_cancel_ends_the_child_at_once_and_keeps_the_downloads(world: World) -> None:
+    hang = world.arrange("hang-install")
+    start = time.monotonic()
+    with pytest.raises(SkyloopError) as caught:
+        runtime.ensure(cancelled=lambda: "install" in world.calls())
+    assert caught.value.kind is ErrorKind.CANCELLED and caught.value.exit_code == 130
+    assert time.monotonic() - start < 10
+    hang.unlink()
+    world.ensure()
+    assert len(world.index.log) == 2
+    assert world.calls().count("plan") == 1
+
+
+# --- downloads -------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_download_goes_on_where_it_stopped(world: World) -> None:
+    world.index.cut = 100_000
+    world.ensure()
+    ranges = [asked for name, asked in world.index.log if name.startswith("torch")]
+    assert ranges == ["", "bytes=100000-"]
+
+
+def test_a_server_without_ranges_starts_the_file_anew(world: World) -> None:
+    world.index.cut, world.index.ranges = 100_000, False
+    world.ensure()
+    assert runtime.status()["ready"]
+
+
+@pytest.mark.parametrize("rubbish", [b"rubbish", b"x" * 400_000], ids=["short", "longer than the file"])
+def test_a_part_file_with_wrong_content_is_thrown_away(world: World, tmp_path: Path, rubbish: bytes) -> None:
+    wheel = fetch.wheels_of(world.index.report())[0]
+    (tmp_path / f"{wheel.filename}.part").write_bytes(rubbish)
+    assert fetch.fetch(wheel, tmp_path, lambda n: None)
+    assert hashlib.sha256((tmp_path / wheel.filename).read_bytes()).hexdigest() == wheel.sha256
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_cannot_be_fetched_directly_is_left_to_pip(world: World) -> None:
+    world.index.gone = True
+    world.ensure()
+    assert world.calls().count("pip-download") == 2
+
+
+def test_a_plan_whose_files_are_gone_is_asked_anew(world: World) -> None:
+    world.index.gone = True
+    fail = world.arrange("fail-pip-download", "ERROR: No matching distribution found for torch==2.13.0")
+    with pytest.raises(SkyloopError, match="Downloading torch-2.13.0.* failed"):
+        world.ensure()
+    fail.unlink()
+    world.index.gone = False
+    world.ensure()
+    assert world.calls().count("plan") == 2
+
+
+# --- errors in the user's words --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "output", "message"),
+    [
+        ("plan", "WARNING: Retrying ... NewConnectionError('...')", "package index cannot be reached"),
+        ("plan", "ERROR: No matching distribution found for av==18", r"could not be found\. pip says: No matching dist"),
+        ("install", "ERROR: Could not install: [Errno 28] No space left on device", "disk of .* is full"),
+        ("venv", "Error: broken", "Making the private Python environment failed"),
+        ("self-test", "", "does not work: backend: the self-test ended with status 1"),
+    ],
+)
+def test_failures_are_one_line_with_the_log(world: World, step: str, output: str, message: str) -> None:
+    world.arrange(f"fail-{step}", output)
+    with pytest.raises(SkyloopError, match=message) as caught:
+        world.ensure()
+    assert caught.value.exit_code == 1
+    assert "\n" not in caught.value.line
+    if caught.value.kind is not ErrorKind.DISK_FULL:
+        assert str(world.home / "install.log") in caught.value.line
+    assert not runtime.status()["ready"]
+    (world.fake / f"fail-{step}").unlink()
+    world.ensure()
+    assert runtime.status()["ready"]
+
+
+def test_a_small_disk_is_refused_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 1_000_000_000})
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(SkyloopError, match="needs about 2.5 GB, and .* has 1.0 GB free") as caught:
+        world.ensure()
+    assert caught.value.kind is ErrorKind.DISK_FULL
+    assert world.calls() == []
+
+
+def test_a_home_that_cannot_be_written(world: World) -> None:
+    world.home.write_text("a file is in the way")
+    with pytest.raises(SkyloopError, match="cannot write to its folder"):
+        world.ensure()
+
+
+def test_an_unknown_environment_names_the_known_ones(world: World) -> None:
+    with pytest.raises(SkyloopError, match="no environment 'torch'") as caught:
+        runtime.ensure("torch")
+    assert caught.value.exit_code == 2 and "backend, bpy, tests" in caught.value.hint
+
+
+# --- what counts as ready --------------------------------------------------------------------------------------------
+
+
+def _made(home: Path, env: str, python: tuple[int, int], accelerator: str = "cpu") -> Path:
+    folder = places.env_dir(home, places.SPECS[env], accelerator, python)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").touch()
+    places.write_json(folder / "ready.json", {"env": env})
+    return folder
+
+
+def test_any_suitable_python_will_do_and_the_key_follows_the_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = places.SPECS["backend"]
+    folder = _made(tmp_path, "backend", (3, 12))
+    assert places.find_ready(tmp_path, spec, "cpu") == folder
+    assert places.find_ready(tmp_path, spec, "cuda") is None
+    changed = tmp_path / "requirements.txt"
+    changed.write_text(spec.requirements.read_text() + "more==1\n")
+    monkeypatch.setitem(places.SPECS, "backend", places.Spec(**(vars(spec) | {"requirements": changed})))
+    assert places.find_ready(tmp_path, places.SPECS["backend"], "cpu") is None
+
+
+def test_half_made_or_without_its_python_is_not_ready(tmp_path: Path) -> None:
+    folder = _made(tmp_path, "backend", (3, 11))
+    (folder / "ready.json").write_text('{"env": "back')
+    assert places.read_ready(folder) is None
+    places.write_json(folder / "ready.json", {"env": "backend"})
+    assert places.read_ready(folder)
+    (folder / "bin" / "python").unlink()
+    (folder / "bin" / "python").symlink_to(tmp_path / "removed")
+    assert places.read_ready(folder) is None
+
+
+def test_a_layer_needs_the_environment_below_with_the_same_python(tmp_path: Path) -> None:
+    _made(tmp_path, "tests", (3, 11))
+    assert places.find_ready(tmp_path, places.SPECS["tests"], "cpu") is None
+    _made(tmp_path, "backend", (3, 12))
+    assert places.find_ready(tmp_path, places.SPECS["tests"], "cpu") is None
+    _made(tmp_path, "backend", (3, 11))
+    assert places.find_ready(tmp_path, places.SPECS["tests"], "cpu")
+
+
+def test_a_layer_sees_the_packages_below(world: World) -> None:
+    python = world.ensure("tests")
+    path = python.parents[1] / "lib/python3.11/site-packages/skyloop_backend.pth"
+    assert Path(path.read_text(encoding="utf-8").strip()).joinpath("torch").is_dir()
+    assert runtime.status("backend")["ready"]
+
+
+def test_remove_old_keeps_the_current_one(world: World) -> None:
+    python = world.ensure()
+    old = world.home / "envs" / "backend-0123456789-py311"
+    old.mkdir()
+    (old / "ready.json").write_text("{}")
+    runtime.remove(old=True)
+    assert python.exists() and not old.exists()
+    runtime.remove("backend")
+    assert not python.exists() and not runtime.status()["ready"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "want"),
+    [
+        ("linux", {"XDG_DATA_HOME": "/data"}, "/data/skyloop"),
+        ("linux", {"XDG_DATA_HOME": "relative"}, "{home}/.local/share/skyloop"),
+        ("linux", {}, "{home}/.local/share/skyloop"),
+        ("darwin", {}, "{home}/Library/Application Support/Skyloop"),
+        ("win32", {"LOCALAPPDATA": "/u/AppData/Local"}, "/u/AppData/Local/Skyloop"),
+        ("win32", {"SKYLOOP_HOME": "/chosen"}, "/chosen"),
+    ],
+)
+def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, platform: str, environ: dict[str, str], want: str) -> None:
+    for name in ("SKYLOOP_HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(places.sys, "platform", platform)
+    assert str(runtime.home()) == want.format(home=Path.home())
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind", "driver", "index", "why"),
+    [
+        ("linux", "cpu", None, "cpu", "no NVIDIA driver"),
+        ("win32", "cpu", None, "cpu", "no NVIDIA driver"),
+        ("linux", "cuda", 580, "", "driver 580"),
+        ("linux", "cuda", 550, "cu129", "older than 580"),
+        ("win32", "cuda", 590, "cu130", "driver 590"),
+        ("win32", "cuda", None, "cu130", "driver found"),
+        ("darwin", "apple", None, "", "Mac"),
+    ],
+)
+def test_torch_build(
+    monkeypatch: pytest.MonkeyPatch, platform: str, kind: str, driver: int | None, index: str, why: str
+) -> None:
+    monkeypatch.setattr(torch_build.sys, "platform", platform)
+    monkeypatch.setattr(torch_build.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(torch_build, "accelerator", lambda: kind)
+    monkeypatch.setattr(torch_build, "_driver_version", lambda: driver)
+    build = torch_build.choose()
+    assert [i.rsplit("/", 1)[1] for i in build.indexes] == ([index] if index else [])
+    assert why in build.why
+
+
+def test_intel_macs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_build, "accelerator", lambda: "apple")
+    monkeypatch.setattr(torch_build.platform, "machine", lambda: "x86_64")
+    with pytest.raises(SkyloopError, match="Intel"):
+        torch_build.choose()
+
+
+def test_cuda_where_only_the_cuda_build_was_in_reach_is_said() -> None:
+    wheels = [fetch.Wheel("torch", "2.13.0", "", ""), fetch.Wheel("nvidia-cublas", "13", "", "")]
+    build = torch_build.TorchBuild("cpu", "CPU build: no NVIDIA driver found")
+    assert "only the CUDA build was in reach" in install._torch_note(wheels, build)
+    assert "CPU build" in install._torch_note(wheels[:1], build)
+
+
+def _script(folder: Path, name: str, answer: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {answer} {path}\n")
+    path.chmod(0o755)
+    return path
+
+
+def _only_path(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(interpreter, "_folders", lambda: iter([folder]))
+
+
+def test_another_python_is_found_when_the_running_one_is_unsuitable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(_script(tmp_path / "run", "python3", "3 14 1")))
+    good = _script(tmp_path / "bin", "python3.12", "3 12 1")
+    _script(tmp_path / "bin", "python3.13", "3 9 1")  # its name lies
+    _only_path(monkeypatch, tmp_path / "bin")
+    assert interpreter.find(places.PYTHONS, "Skyloop") == interpreter.Interpreter(good, (3, 12), True)
+
+
+def test_the_running_python_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = _script(tmp_path / "run", "python3", "3 11 1")
+    monkeypatch.setattr(sys, "executable", str(running))
+    _script(tmp_path / "bin", "python3.13", "3 13 1")
+    _only_path(monkeypatch, tmp_path / "bin")
+    assert interpreter.find(places.PYTHONS, "Skyloop").path == running
+
+
+def test_no_suitable_python_says_what_was_found_and_what_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(_script(tmp_path / "run", "python3", "3 14 1")))
+    _only_path(monkeypatch, tmp_path / "bin")
+    with pytest.raises(SkyloopError, match=r"Skyloop needs Python 3\.11, 3\.12 or 3\.13; this is Python"):
+        interpreter.find(places.PYTHONS, "Skyloop")
+
+
+def test_a_python_without_venv_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(_script(tmp_path / "run", "python3", "3 11 0")))
+    _only_path(monkeypatch, tmp_path / "bin")
+    with pytest.raises(SkyloopError, match="venv module is missing") as caught:
+        interpreter.find(places.PYTHONS, "Skyloop")
+    assert "apt install python3.11-venv" in caught.value.hint
+
+
+def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from backend.runtime.lock import locked\n"
+        "with locked(__import__('pathlib').Path(sys.argv[2]), waiting=print): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(ROOT), str(tmp_path / "lock")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert holder.stdout and holder.stdout.readline() == b"held\n"
+    waited: list[float] = []
+
+    def waiting(seconds: float) -> None:
+        waited.append(seconds)
+        holder.kill()
+
+    with lock.locked(tmp_path / "lock", waiting=waiting, poll_s=0.01):
+        assert waited
+    holder.wait()
+    holder.stdout.close()
+
+
+def test_children_get_no_python_of_blenders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER"):
+        monkeypatch.setenv(name, "/blender")
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:1")
+    environ = child.clean_environ()
+    assert not {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER"} & set(environ)
+    assert environ["PYTHONUTF8"] == "1" and environ["PYTHONNOUSERSITE"] == "1" and environ["HTTPS_PROXY"] == "proxy:1"
+
+
+def test_enter_goes_on_inside_with_the_same_arguments(world: World) -> None:
+    world.ensure()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from backend import runtime; "
+        "from backend.runtime import torch_build; torch_build.accelerator = lambda: 'cpu'; "
+        "runtime.enter('backend', ['echo', 'a b', 'é'])"
+    )
+    python = os.path.realpath("/proc/self/exe") if Path("/proc/self/exe").exists() else sys.executable
+    answer = subprocess.run([python, "-c", code, ROOT], capture_output=True, text=True, encoding="utf-8", cwd="/")
+    assert answer.stdout.strip() == '["-m", "backend", "echo", "a b", "\\u00e9"] ' + str(ROOT), answer.stderr
+
+
+def test_enter_returns_when_already_inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(world.ensure().parents[1]))
+    assert runtime.enter("backend", []) is None
+
+
+def test_progress_without_a_terminal_is_a_line_per_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    show = console_progress()
+    for done in range(101):
+        data = {"name": "download", "done": done, "total": 100, "unit": "MB"}
+        show(Event(type="phase", data=data | ({"note": "A sentence."} if done == 0 else {})))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "skyloop: Downloading: 0/100 MB",
+        "skyloop: A sentence.",
+        "skyloop: Downloading: 100/100 MB",
+    ]
+
+
+def test_the_installer_is_standard_library_only() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import backend.runtime, backend.runtime.install, "
+        "backend.runtime.__main__\n"
+        "print([m for m in sys.modules if m.split('.')[0] not in sys.stdlib_module_names | {'backend', '__main__'}])"
+    )
+    answer = subprocess.run([sys.executable, "-IS", "-c", code, ROOT], capture_output=True, text=True)
+    assert answer.stdout.strip() == "[]", answer.stderr
