@@ -71,7 +71,7 @@ def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
     preferences.output_folder, preferences.device = plan["staging"], request.device
     settings = bpy.context.scene.skyloop
     settings.recall(request)
-    settings.front_deg = plan["front_deg"]
+    settings.front_deg, settings.auto_apply = plan["front_deg"], False
     press(bpy.ops.skyloop.generate, protocol)
     said = None
     while session.busy:

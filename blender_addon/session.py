@@ -93,7 +93,7 @@ class BlenderSession(Session):
         self.just_done = job
         scene = bpy.data.scenes.get(self.target) if self.target else None
         self.target = ""
-        if scene is None or not scene.skyloop.auto_apply or bpy.app.background:
+        if scene is None or not scene.skyloop.auto_apply:
             return
         window = next((w for w in bpy.context.window_manager.windows if w.scene == scene), None)
         with bpy.context.temp_override(**({"window": window} if window else {"scene": scene})):

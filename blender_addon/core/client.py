@@ -209,5 +209,5 @@ def _exit_error(code: int) -> SkyloopError:
     return SkyloopError(
         ErrorKind.INTERNAL,
         f"The generator stopped unexpectedly ({how}).",
-        "Press Generate to start it again; the log has the details.",
+        "Start again; the log has the details.",
     )

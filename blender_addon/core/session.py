@@ -220,19 +220,16 @@ class Session:
         end = time.monotonic() + budget_s
         if self._installer:
             self._follow_installer(self._installer)
-        if not self._client:
-            return
         try:
-            while events := self._client.drain(limit=8):
+            while self._client and (events := self._client.drain(limit=8)):
                 for event in events:
                     self._take(event)
                 if time.monotonic() > end:
                     return
-            if error := self._client.failure():
+            if self._client and (error := self._client.failure()):
                 raise error
         except SkyloopError as error:
             self._lose(error)
-            return
         if self.state is State.CANCELLING and time.monotonic() > self._cancel_by:
             log.warning("the backend did not heed cancel within %.0f s and is stopped", CANCEL_PATIENCE_S)
             self._drop_client(kill=True)
@@ -240,7 +237,8 @@ class Session:
 
     def _take(self, event: Event) -> None:
         """One event of the running job; those of a job given up earlier are passed over."""
-        if self.state not in GENERATING or (event.job and Path(event.job) != self.job):
+        engine_failed = event.type == "failed" and not event.job  # before it could take the job on
+        if self.state not in GENERATING or not (engine_failed or event.job == str(self.job)):
             return
         data = event.data
         match event.type:
@@ -294,6 +292,8 @@ class Session:
                 stream.write(f"\n{error.line}\n{tail}\n")
         self.problem = Problem(error.kind, error.message, error.hint, file if file and file.is_file() else None)
         self.job = None
+        if error.kind in (ErrorKind.OUT_OF_MEMORY, ErrorKind.DEVICE_LOST):
+            self._drop_client()  # only the end of the process gives a damaged or crowded device back for certain
         self._enter(State.FAILED)
 
     def _end_job(self) -> None:

@@ -157,7 +157,7 @@ def test_garbage_between_the_messages_is_logged_and_passed_over(make_session, tm
     session = make_session("garbage")
     folder = session.generate(REQUEST, tmp_path)
     run_until(session, lambda: not session.busy)
-    assert list(session.finished) == [folder]
+    assert list(session.finished) == [folder] and jobs.read(folder).finished
     assert "[1, 2" in caplog.text
 
 

@@ -1,0 +1,66 @@
+"""Pressing Generate inside Blender, with a backend that does well or misbehaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Blender
+
+
+def test_a_sky_is_made_and_becomes_the_world(blender: Blender) -> None:
+    found = blender.ask("generate", mode="ok")
+    assert found["problem"] is None and found["state"] == "ready"
+    assert {"starting", "running"} <= set(found["states"])
+    assert found["world"] == "Skyloop: northern lights"
+    assert found["second"] == "Skyloop: a second sky"
+
+
+def test_garbage_on_the_pipe_does_no_harm(blender: Blender) -> None:
+    found = blender.ask("generate", mode="garbage")
+    assert found["problem"] is None and found["world"] == "Skyloop: northern lights"
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "words"),
+    [
+        ("crash", "internal", "stopped unexpectedly"),
+        ("kill", "out_of_memory", "memory"),
+        ("oom", "out_of_memory", "9 GB"),
+        ("stall", "internal", "has not answered"),
+        ("mute", "internal", "did not answer"),
+        ("old", "internal", "protocol"),
+    ],
+)
+def test_blender_lives_on_and_says_what_happened(blender: Blender, mode: str, kind: str, words: str) -> None:
+    found = blender.ask("generate", mode=mode, timeouts={"silence_timeout_s": 1.0, "hello_timeout_s": 2.0})
+    assert found["state"] == "failed"
+    assert found["problem"][0] == kind and words in found["problem"][1] and found["problem"][2]
+    assert found["world"] == "Mine", "a failed job must not touch the World"
+    assert found["second"] == "Skyloop: a second sky" and found["second_problem"] is None
+    if mode == "crash":
+        assert found["can_show_log"] and "model file is damaged" in found["log"]
+
+
+def test_another_file_is_never_touched(blender: Blender) -> None:
+    found = blender.ask("open_other_file")
+    assert found["state_after_load"] == "running"
+    assert found["world"] == "Other"
+    assert any(found["offered"] in folder for folder in found["history"])
+
+
+def test_switching_the_extension_off_ends_the_process(blender: Blender) -> None:
+    found = blender.ask("unregister_stops")
+    assert found["alive"] is False
+    assert not Path(f"/proc/{found['pid']}").exists()
+
+
+def test_a_button_that_cannot_be_pressed_says_why(blender: Blender) -> None:
+    found = blender.ask("greyed_out")
+    assert found["installed"] is False and "not installed" in found["not_installed"]
+    assert "prompt is empty" in found["empty"]
+    assert "multiple of 16" in found["odd"]
+    assert found["fine"] == ""
+    assert "Starting" in found["busy"]
+    assert found["online"] is False and found["can_install"] is False
