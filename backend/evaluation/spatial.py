@@ -125,7 +125,7 @@ def pole(greys: np.ndarray, pitch_deg: float) -> float:
     lens = Lens.on_sphere(View(0, pitch_deg, fov_deg), size, height, width)
     across = (np.arange(size) + 0.5 - size / 2) * lens.scale
     x, y = np.meshgrid(across, across)
-    radius = np.hypot(x, y)
+    radius = np.maximum(np.hypot(x, y), 1e-9)
     low, high = (math.tan(math.radians(a)) for a in _ANNULUS_DEG)
     inside = (radius >= low) & (radius <= high)
     around = away = 0.0
