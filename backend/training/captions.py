@@ -451,13 +451,21 @@ def _bare(phrase: str) -> str:
 
 def _sky_phrase(scene: Scene, rng: random.Random) -> str:
     phrase = rng.choice(SKIES[scene.sky])
+    if scene.time != "day":
+        phrase = phrase.removeprefix("bright ")
     if scene.hue in HUES and scene.sky in ("aurora", "nebula", "alien", "underwater", "storm") and rng.random() < 0.75:
         return f"{rng.choice(HUES[scene.hue])} {_bare(phrase)}"
     return phrase
 
 
 def _time_phrase(scene: Scene, rng: random.Random) -> str:
-    phrase = rng.choice(TIMES[scene.time]).removeprefix("at ")
+    dull = scene.sky in ("overcast", "storm", "fog")
+    phrases = [
+        p
+        for p in TIMES[scene.time]
+        if not dull or not any(w in p for w in ("sunny", "bright", "high sun", "golden sun"))
+    ]
+    phrase = rng.choice(phrases).removeprefix("at ")
     if (
         scene.time in ("sunrise", "sunset", "dusk")
         and scene.hue in HUES

@@ -18,7 +18,7 @@ GRAVITY = 9.81  # m/s^2: deep-water waves travel by omega^2 = g k
 
 @dataclass(frozen=True)
 class Plane:
-    """Where the view meets the ground: position and distance in metres, size of a pixel there, and the share of haze."""
+    """Where the view meets the ground: position, distance, size of a pixel (metres), share of haze."""
 
     x: Tensor
     y: Tensor
@@ -121,7 +121,7 @@ def grass(v: View, c: Colours) -> Tensor:
     level = (0.5 + 0.16 * broad + 0.10 * mid + 0.20 * blades + 0.13 * gust * fade + 0.05 * eddy * fade).clamp(0.0, 1.0)
     dark, pale = _tone(v, (0.10, 0.21, 0.045)), _tone(v, (0.50, 0.62, 0.20))
     colour = mix(dark.expand(len(v.scenes), 1, 3, 1, 1), pale, level)
-    spots, kind = v.noise(p.x * 1.3 + 7.0, p.y * 1.3 + seed, seed)
+    spots, kind = v.noise(p.x * 2.6 + 7.0, p.y * 2.6 + seed, seed)
     bloom = step(1.75, 2.1, spots + 0.5 * broad) * (0.5 / p.pixel * 0.5 - 0.4).clamp(0.0, 1.0)
     flower = v.colour(
         lambda s: ((0.95, 0.85, 0.25), (0.92, 0.90, 0.95), (0.85, 0.30, 0.35), (0.60, 0.45, 0.90))[int(s.seed * 7) % 4]
@@ -234,7 +234,7 @@ def water(v: View, scenery: Callable[[View], Tensor], *, sea: bool) -> Tensor:
     reflected = scenery(mirrored)
     c = Colours(v)
     fresnel = 0.03 + 0.97 * (1.0 - (toward + 0.8 * lost.sqrt()).clamp(max=1.0)).pow(4.5)
-    deep = v.colour(_water_colour) * (c["light"] * 0.75 + c["zenith"] * 0.55 + 0.04)
+    deep = v.colour(_water_colour) * (c["light"] * 0.75 + c["zenith"] * 0.55 + 0.07)
     sx, sy, _ = v.sun()
     body = deep * rgb((0.9 + 0.35 * crest + 2.6 * (slope_x * sx + slope_y * sy)).clamp(0.25, 2.4))
     surface = mix(body, reflected, fresnel)

@@ -11,7 +11,7 @@ from .view import Rgb
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of a sky: zenith, middle, horizon (across, toward and away from the sun), sun, lit and shaded cloud, light."""
+    """Colours of a sky; those of the horizon are across, toward and away from the sun."""
 
     zenith: Rgb
     middle: Rgb

@@ -30,8 +30,8 @@ class Renderer:
     def shade(self, scenes: Sequence[Scene], directions: Tensor, time_s: Tensor, footprint: Tensor | float) -> Tensor:
         """Pictures (B, F, 3, h, w) in [0, 1] of the scenes.
 
-        directions: (B, h, w, 3) unit vectors (x right, y ahead, z up); time_s: (B, F) seconds; footprint: angular size of
-        a pixel in radians, one number or (B,), which sets how fine the detail is.
+        directions: (B, h, w, 3) unit vectors (x right, y ahead, z up); time_s: (B, F) seconds; footprint: angular size
+        of a pixel in radians, one number or (B,), which sets how fine the detail is.
         """
         count = len(scenes)
         d = directions.to(self.device, torch.float32)[:, None]

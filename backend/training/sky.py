@@ -160,7 +160,7 @@ def nebula(v: View) -> Tensor:
     a, b = step(-0.9, 2.2, gas + amount), step(-0.6, 2.3, other)
     core = step(0.7, 2.6, gas + 0.6 * other + amount)
     dark = 1.0 - 0.75 * step(0.15, 1.5, dust) * (1.0 - 0.6 * core)
-    image = (first * rgb(a) * 1.15 + second * rgb(b) * 0.95) * rgb(dark) + rim * rgb(core * core * dark) * 0.85
+    image = (first * rgb(a) * 1.15 + second * rgb(b) * 0.95) * rgb(dark) + rim * rgb(core * core * dark) * 0.62
     return image + second * 0.05 + v.colour(lambda s: (0.012, 0.012, 0.03)) + stars(v, 1.0) * rgb(1.0 - 0.5 * a)
 
 

@@ -49,7 +49,7 @@ def _rain(v: View, c: Colours, image: Tensor) -> Tensor:
 
 
 def _drift(v: View, spacing: float, layer: float, *, fall: float, sway: float, blink: float, size: float) -> Tensor:
-    """Soft dots of ``size`` pixels, one a cell of ``spacing`` pixels, falling (radians/s), swaying, and coming and going."""
+    """Soft dots of ``size`` pixels, one in ``spacing`` pixels, that fall (radians/s), sway, come and go."""
     u, w, face, near = cube(v.x, v.y, v.z)
     wall = (face < 3.5).float()
     cells = torch.round(2.0 / (v.pixel * spacing)).clamp(4.0, 200.0)

@@ -95,7 +95,7 @@ def test_a_batch_does_not_change_its_members(renderer: Renderer):
     ],
 )
 def test_detail_follows_the_pixel(renderer: Renderer, scene: Scene, pitch_deg: float):
-    """Drawn at a quarter of the pixel size and averaged, a window is the one drawn at the full size; unfiltered it is not."""
+    """Drawn at a quarter of the pixel size and averaged, a window is the one drawn at the full size."""
     size, t = 64, torch.tensor([[2.0]])
     d, pixel = windows(1, pitch_deg, 60.0, size)
     fine_d, fine_pixel = windows(1, pitch_deg, 60.0, 4 * size)
