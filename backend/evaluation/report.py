@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,18 +84,12 @@ def _row(caption: str, frame: np.ndarray, views: Sequence[View]) -> np.ndarray:
 
 
 def _caption(text: str, width: int) -> np.ndarray:
-    """One line of text, drawn at four times its size and shrunk, and cut with an ellipsis where it is too long.
-
-    OpenCV's own fonts hold ASCII only: accents are dropped, other characters become a question mark.
-    """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    plain = plain.encode("ascii", "replace").decode()
-    font, scale, weight, fine = cv2.FONT_HERSHEY_DUPLEX, 0.55 * 4, 4, 4
-    room = (width - 2 * _GAP) * fine
-    shown, kept = plain, plain
-    while kept and cv2.getTextSize(shown, font, scale, weight)[0][0] > room:
+    """One line of text, cut with an ellipsis where it is too long. OpenCV 5 brings a font for most scripts."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.62
+    shown = kept = " ".join(text.split())[: width // 2]
+    while kept and cv2.getTextSize(shown, font, scale, 1)[0][0] > width - 2 * _GAP:
         kept = kept[:-1]
         shown = kept.rstrip() + "..."
-    canvas = np.full((_CAPTION_PX * fine, width * fine, 3), _PAPER, np.uint8)
-    cv2.putText(canvas, shown, (_GAP * fine, 23 * fine), font, scale, _INK, weight, cv2.LINE_AA)
-    return cv2.resize(canvas, (width, _CAPTION_PX), interpolation=cv2.INTER_AREA)
+    band = _space(width, _CAPTION_PX)
+    cv2.putText(band, shown, (_GAP, 24), font, scale, _INK, 1, cv2.LINE_AA)
+    return band
