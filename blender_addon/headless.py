@@ -44,16 +44,21 @@ def main(argv: Sequence[str], *, backend_command: Sequence[str] | None = None) -
         with _termination_as_interrupt():
             result = run(options, backend_command=backend_command)
     except SkyloopError as error:
-        print(f"\nskyloop: {error.line}", file=sys.stderr)
+        _tell(error.line)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nskyloop: Cancelled; nothing was left behind.", file=sys.stderr)
+        _tell("Cancelled; nothing was left behind.")
         return 130
     if options.json:
         print(json.dumps(result, ensure_ascii=False, indent=1))
     else:
-        print(f"skyloop: {options.out / 'scene.blend'} is ready.", file=sys.stderr)
+        _tell(f"{options.out / 'scene.blend'} is ready.")
     return 0
+
+
+def _tell(line: str) -> None:
+    bar_in_the_way = "\n" if sys.stderr.isatty() else ""
+    print(f"{bar_in_the_way}skyloop: {line}", file=sys.stderr)
 
 
 def run(options: argparse.Namespace, *, backend_command: Sequence[str] | None = None) -> dict[str, Any]:

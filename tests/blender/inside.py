@@ -316,6 +316,30 @@ def unregister_stops(args: dict[str, Any]) -> Any:
     return {"alive": client.alive, "pid": client.pid}
 
 
+def describe(args: dict[str, Any]) -> Any:
+    """What a file of the headless main job holds, and the middle pixel of its picture."""
+    import math
+
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.wm.open_mainfile(filepath=args["blend"])
+    scene = bpy.context.scene
+    ahead = -scene.camera.matrix_world.col[2].xyz
+    picture = bpy.data.images.load(args["picture"])
+    picture.colorspace_settings.name = "Non-Color"
+    width, height = picture.size
+    middle = (height // 2 * width + width // 2) * 4
+    return {
+        "range": [scene.frame_start, scene.frame_end],
+        "fps": scene.render.fps / scene.render.fps_base,
+        "world": scene.world.name,
+        "job": scene.world.skyloop.job,
+        "looks_at_deg": round(math.degrees(math.atan2(ahead.x, ahead.y)), 3),
+        "eye_height": scene.camera.location.z,
+        "size": [width, height],
+        "centre": [round(255 * c) for c in picture.pixels[middle : middle + 3]],
+    }
+
+
 def greyed_out(args: dict[str, Any]) -> Any:
     """Why Generate cannot be pressed, in each situation."""
     addon_utils.enable(MODULE, default_set=True)
