@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import runtime
 from ..protocol import bad_request
+from .inside import enter_runtime
 
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Print the figures as a table, or return them for ``--json``."""
     path = _video(options.path)
-    runtime.enter("backend", argv)
+    enter_runtime(argv)
     from ..evaluation import evaluate_file, report
 
     figures = evaluate_file(path)

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import models, runtime
+from .. import models
 from ..jobs import runner, store
 from ..protocol import ErrorKind, GenerateRequest, SkyloopError, bad_request
 from .errors import FailedError
+from .inside import enter_runtime
 from .progress import Progress
 
 
@@ -25,15 +26,15 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     folder: Path = options.out
     _check_folder(folder)
     store.check_space(folder, request)
-    runtime.enter("backend", argv)
+    enter_runtime(argv)
     progress = Progress(sys.stderr)
-    progress.note("starting the engine")
+    progress.note("Starting the engine")
     from ..engine import Engine
     from ..pipeline import generate
 
     with store.staged(folder, request) as job:
         if options.seed is None:
-            progress.line(f"seed {request.seed}")
+            progress.line(f"Seed {request.seed}")
         last = runner.run(job, generate, progress, engine=Engine())
         if last.type == "cancelled":
             raise KeyboardInterrupt

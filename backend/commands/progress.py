@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with the time left on a terminal, else a line a phase."""
+"""Progress on stderr: a bar with the time left on a terminal, else a line a phase. Looks like the installer's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TextIO
 
 from ..protocol import Event
 
-_BAR_CELLS = 24
+_BAR_CELLS = 28
 
 
 class Progress:
@@ -30,12 +30,12 @@ class Progress:
         """One line of its own."""
         self._clear()
         if text:
-            self._write(text + "\n")
+            self._write(f"skyloop: {text}\n")
 
     def note(self, text: str) -> None:
         """What happens now, until something else does; on a terminal it then goes away."""
         self._clear()
-        self._write(text if self._bar else text + "\n")
+        self._write(text if self._bar else f"skyloop: {text}\n")
         self._drawn = self._bar
 
     def _show(self, name: str, done: int, total: int, unit: str) -> None:
@@ -43,7 +43,7 @@ class Progress:
         if name != self._phase:
             self._phase, self._start_s = name, now_s
             if not self._bar:
-                self._write(f"{name} ({total} {unit}{'s' if total != 1 else ''})\n")
+                self._write(f"skyloop: {name.capitalize()}: {total} {unit}{'s' if total != 1 else ''}\n")
         if self._bar:
             self._clear()
             self._write(bar(name, done, total, now_s - self._start_s))
@@ -63,13 +63,13 @@ class Progress:
 
 
 def bar(name: str, done: int, total: int, elapsed_s: float) -> str:
-    """``denoise    [######------]  50 %  0:12 left``; the time left assumes that the pace stays."""
+    """``Layout   ██████······  50 %  0:12 left``; the time left assumes that the phase keeps its pace."""
     share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
     cells = round(share * _BAR_CELLS)
-    left = ""
+    note = ""
     if 0 < share < 1:
         seconds = round(elapsed_s * (1 - share) / share)
-        left = f"  {seconds // 60}:{seconds % 60:02d} left"
+        note = f"  {seconds // 60}:{seconds % 60:02d} left"
     elif share == 1:
-        left = f"  {elapsed_s:.1f} s"
-    return f"{name:<10} [{'#' * cells}{'-' * (_BAR_CELLS - cells)}] {share * 100:3.0f} %{left}"
+        note = f"  {elapsed_s:.1f} s"
+    return f"{name.capitalize():<27} {'█' * cells}{'·' * (_BAR_CELLS - cells)} {share * 100:3.0f} %{note}"

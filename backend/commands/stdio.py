@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from .. import runtime
+from .inside import enter_runtime
 
 
 def run(_options: argparse.Namespace, argv: list[str]) -> NoReturn:
     """Serve until stdin ends; see :mod:`backend.serve.stdio`."""
-    runtime.enter("backend", argv)
+    enter_runtime(argv)
     from ..serve import stdio
 
     raise SystemExit(stdio.main())

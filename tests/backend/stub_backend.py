@@ -3,7 +3,8 @@
     python stub_backend.py MODE ARGUMENTS...      ARGUMENTS as for ``python3 -m backend``
 
 MODE is what the engine does: ok, slow (until cancelled), noisy (prints to stdout, also below Python), oom, full (no
-disk space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported).
+disk space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported),
+offline (the private runtime cannot be made).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from backend import commands, models, runtime
 from backend.media.files import atomic_write
-from backend.protocol import Event, GenerateRequest, phase
+from backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError, phase
 
 MODE = sys.argv[1]
 
@@ -72,6 +73,12 @@ def misbehave() -> None:
             time.sleep(3600)
 
 
+def _fake_runtime(env: str, **_: object) -> Path:
+    if MODE == "offline":
+        raise SkyloopError(ErrorKind.INTERNAL, "The packages cannot be downloaded.", "Check the connection.")
+    return Path(sys.executable)
+
+
 def main() -> int:
     engine, pipeline = ModuleType("backend.engine"), ModuleType("backend.pipeline")
     engine.__dict__.update(Engine=Engine, devices=devices)
@@ -79,7 +86,7 @@ def main() -> int:
     sys.modules |= {"backend.engine": engine, "backend.pipeline": pipeline}
     if MODE == "broken":
         sys.modules["backend.pipeline"] = None  # type: ignore[assignment]
-    runtime.enter = lambda module, argv: None  # the stub needs nothing of the private runtime
+    runtime.ensure, runtime.enter = _fake_runtime, lambda module, argv: None  # the stub engine needs none
     models.catalogue = lambda: [{"id": "builtin"}]
     return commands.main(sys.argv[2:])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -184,7 +183,7 @@ def test_progress_is_a_line_a_phase_and_stdout_is_the_result(tmp_path: Path) -> 
     done = backend("generate", "x", "--out", tmp_path, "--seed", "5", mode="ok")
     assert done.returncode == 0
     assert done.stdout == f"{tmp_path / 'sky.mp4'}\n"
-    assert [line for line in done.stderr.splitlines() if "denoise" in line] == ["denoise (4 steps)"]
+    assert done.stderr.splitlines() == ["skyloop: Starting the engine", "skyloop: Denoise: 4 steps"]
     assert "\r" not in done.stderr
 
 
@@ -193,7 +192,7 @@ def test_a_seed_that_was_not_given_is_printed_and_recorded(tmp_path: Path) -> No
     for name in "ab":
         done = backend("generate", "x", "--out", tmp_path / name, mode="ok")
         seed = json.loads((tmp_path / name / "result.json").read_text(encoding="utf-8"))["request"]["seed"]
-        assert f"seed {seed}" in done.stderr.splitlines()
+        assert f"skyloop: Seed {seed}" in done.stderr.splitlines()
         seeds.add(seed)
     assert len(seeds) == 2
 
@@ -215,7 +214,15 @@ def test_with_json_a_failure_is_a_document_too(tmp_path: Path, arguments: list[s
     error = json.loads(done.stdout)["error"]
     assert error["kind"] == kind
     assert set(error) == {"kind", "message", "hint", "log"}
-    assert "skyloop:" not in done.stderr
+    assert error["message"] not in done.stderr
+
+
+def test_a_runtime_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    done = backend("generate", "x", "--out", tmp_path / "out", mode="offline")
+    assert (done.returncode, done.stderr) == (1, "skyloop: The packages cannot be downloaded. Check the connection.\n")
+    done = backend("generate", "x", "--out", tmp_path / "out", "--json", mode="offline")
+    assert json.loads(done.stdout)["error"]["kind"] == "internal"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failure_names_its_log_and_keeps_the_earlier_result(tmp_path: Path) -> None:
@@ -247,7 +254,7 @@ def test_an_interrupted_run_says_so_and_leaves_the_earlier_result(tmp_path: Path
         stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stderr is not None
-        while "denoise" not in child.stderr.readline():
+        while "Denoise" not in child.stderr.readline():
             pass
         time.sleep(0.1)
         child.send_signal(number)
@@ -257,7 +264,10 @@ def test_an_interrupted_run_says_so_and_leaves_the_earlier_result(tmp_path: Path
     assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "sky.mp4 of first"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    import pty
+
     controller, terminal = pty.openpty()
     command = [sys.executable, str(STUB), "ok", "generate", "x", "--out", str(tmp_path)]
     with subprocess.Popen(command, stderr=terminal, stdout=subprocess.DEVNULL) as child:
@@ -267,8 +277,10 @@ def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
             shown += chunk
         os.close(controller)
         assert child.wait(30) == 0
-    assert b"[------------------------]   0 %" in shown
-    assert shown.rstrip().split(b"\r\x1b[K")[-1].startswith(b"denoise    [########################] 100 %")
+    assert f"{'Denoise':<27} {'·' * 28}   0 %" in shown.decode()
+    last = shown.decode().rstrip().split("\r\x1b[K")[-1]
+    assert last.startswith("Denoise")
+    assert f"{'█' * 28} 100 %" in last
 
 
 def _read(descriptor: int) -> bytes:
@@ -281,14 +293,14 @@ def _read(descriptor: int) -> bytes:
 @pytest.mark.parametrize(
     ("done", "total", "shown"),
     [
-        (0, 10, "denoise    [------------------------]   0 %"),
-        (5, 10, "denoise    [############------------]  50 %  1:05 left"),
-        (10, 10, "denoise    [########################] 100 %  65.0 s"),
-        (0, 0, "denoise    [########################] 100 %  65.0 s"),
+        (0, 10, f"{'·' * 28}   0 %"),
+        (5, 10, f"{'█' * 14}{'·' * 14}  50 %  1:05 left"),
+        (10, 10, f"{'█' * 28} 100 %  65.0 s"),
+        (0, 0, f"{'█' * 28} 100 %  65.0 s"),
     ],
 )
 def test_the_bar_shows_the_share_and_the_time_left(done: int, total: int, shown: str) -> None:
-    assert bar("denoise", done, total, 65.0) == shown
+    assert bar("refine 1", done, total, 65.0) == f"{'Refine 1':<27} {shown}"
 
 
 @pytest.mark.parametrize(
