@@ -34,6 +34,10 @@ class Outcome:
     seconds: float
     left_out: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def ran(self) -> bool:
+        return "passed" in self.summary or self.summary == "clean"
+
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests", description=__doc__)
@@ -108,11 +112,11 @@ def _title(name: str) -> None:
 def _report(outcomes: list[Outcome], filtered: bool) -> int:
     print("\n=== summary ===")
     for outcome in outcomes:
-        mark = "ok    " if outcome.passed else "FAILED"
+        mark = "FAILED" if not outcome.passed else "ok    " if outcome.ran else "-     "
         print(f"{mark} {outcome.name:<9} {outcome.summary} ({outcome.seconds:.0f} s)")
         for reason, count in outcome.left_out.items():
             print(f"       left out ({count}): {reason}")
-    ran = any("passed" in outcome.summary or outcome.summary == "clean" for outcome in outcomes)
+    ran = any(outcome.ran for outcome in outcomes)
     if filtered and not ran:
         print("No test has such a name.")
     return 0 if ran and all(outcome.passed for outcome in outcomes) else 1

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any
 from ..protocol import ErrorKind, Event, SkyloopError
 from . import fetch, interpreter, torch_build
 from .child import Runner
+from .lock import locked
 from .places import SPECS, Spec, env_dir, find_ready, python_in, read_ready, write_json
 
 PIP = "pip==26.3"
@@ -53,9 +55,7 @@ class Installer:
         """The finished environment's folder. Raises ``SkyloopError`` in the user's words; the log has the rest."""
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            probe = self.home / f".write-test-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            tempfile.TemporaryFile(dir=self.home).close()
         except OSError as error:
             raise SkyloopError(
                 ErrorKind.INTERNAL,
@@ -72,9 +72,6 @@ class Installer:
             raise
 
     def _locked(self) -> Path:
-        # Imported here: the module is small, but nothing else of the package needs it.
-        from .lock import locked
-
         with locked(self.home / "install.lock", waiting=self._waiting) as fd:
             self.run.keep_fds = (fd,)
             if self.run.log.exists() and self.run.log.stat().st_size > 1 << 20:

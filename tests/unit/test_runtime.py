@@ -1,7 +1,8 @@
-"""The installer's state machine against a fake Python, venv, pip and package index, in a folder with an awkward name."""
+"""The installer's state machine against a fake Python, venv, pip and index, in a folder with an awkward name."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -325,7 +326,7 @@ def test_a_plan_whose_files_are_gone_is_asked_anew(world: World) -> None:
     ("step", "output", "message"),
     [
         ("plan", "WARNING: Retrying ... NewConnectionError('...')", "package index cannot be reached"),
-        ("plan", "ERROR: No matching distribution found for av==18", r"could not be found\. pip says: No matching dist"),
+        ("plan", "ERROR: No matching distribution found for av==18", r"not be found\. pip says: No matching dist"),
         ("install", "ERROR: Could not install: [Errno 28] No space left on device", "disk of .* is full"),
         ("venv", "Error: broken", "Making the private Python environment failed"),
         ("self-test", "", "does not work: backend: the self-test ended with status 1"),
@@ -386,7 +387,7 @@ def test_any_suitable_python_will_do_and_the_key_follows_the_requirements(
     assert places.find_ready(tmp_path, spec, "cuda") is None
     changed = tmp_path / "requirements.txt"
     changed.write_text(spec.requirements.read_text() + "more==1\n")
-    monkeypatch.setitem(places.SPECS, "backend", places.Spec(**(vars(spec) | {"requirements": changed})))
+    monkeypatch.setitem(places.SPECS, "backend", dataclasses.replace(spec, requirements=changed))
     assert places.find_ready(tmp_path, places.SPECS["backend"], "cpu") is None
 
 
