@@ -69,11 +69,11 @@ def enter(module: str, argv: list[str]) -> None:
 
     Makes the environment if it is missing, with progress on stderr. Exits with the error's code when that fails.
     """
-    here = Path(sys.prefix)
-    at = _at(None)
     kind = torch_build.accelerator()
-    if here in (find_ready(at, SPECS["backend"], kind), find_ready(at, SPECS["tests"], kind)):
-        return
+    for env in ("backend", "tests"):  # the tests' environment sees the backend's packages
+        found = find_ready(_at(None), SPECS[env], kind)
+        if found and found.samefile(sys.prefix):
+            return
     try:
         python = ensure("backend", progress=console_progress())
     except SkyloopError as error:

@@ -81,6 +81,8 @@ class Installer:
                 return ready  # the one we waited for has made it
             base, below = self._base(build.accelerator)
             env = env_dir(self.home, self.spec, build.accelerator, base.version)
+            if env.exists():
+                shutil.rmtree(env)  # half-made
             self._check_space(self.spec.need_gb.get(build.accelerator) or self.spec.need_gb[""])
             self._make_venv(env, base.path)
             wheels, folder = self._plan(env, build)
@@ -108,8 +110,6 @@ class Installer:
 
     def _make_venv(self, env: Path, python: Path) -> None:
         self._phase("venv", 0, 1, note=f"Making a private Python environment in {env}")
-        if env.exists():
-            shutil.rmtree(env)
         self._command([python, "-I", "-X", "utf8", "-m", "venv", env], "Making the private Python environment failed.")
         self._phase("venv", 1, 1)
 

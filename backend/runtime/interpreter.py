@@ -34,10 +34,11 @@ class Interpreter:
 
 def probe(path: Path) -> Interpreter | None:
     """Ask a Python what it is; None when it does not run."""
+    flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
     try:
         answer = subprocess.run(
-            [path, "-I", "-c", _PROBE],
-            capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=20, env=clean_environ(),
+            [path, "-I", "-X", "utf8", "-c", _PROBE], env=clean_environ(), timeout=20, creationflags=flags,
+            capture_output=True, text=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
         major, minor, has, executable = answer.stdout.strip().split(" ", 3)
         return Interpreter(Path(executable), (int(major), int(minor)), has == "1")

@@ -119,6 +119,8 @@ def read_ready(env: Path) -> dict[str, Any] | None:
 
 def find_ready(at: Path, spec: Spec, accelerator: str) -> Path | None:
     """A finished environment for the present requirements, whichever suitable Python made it; the newest first."""
+    if not spec.requirements.exists():  # the built extension has no tests
+        return None
     for python in sorted(spec.pythons, reverse=True):
         env = env_dir(at, spec, accelerator, python)
         below = env_dir(at, SPECS[spec.on], accelerator, python) if spec.on else env
