@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from ..protocol import bad_request
 from .inside import enter_runtime
+from .progress import Progress
 
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Print the figures as a table, or return them for ``--json``."""
     path = _video(options.path)
     enter_runtime(argv)
+    progress = Progress(sys.stderr)
     from ..evaluation import evaluate_file, report
 
-    figures = evaluate_file(path)
+    progress.note("Measuring")
+    try:
+        figures = evaluate_file(path)
+    finally:
+        progress.clear()
     if not options.json:
         print(report.table(figures))
     return figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from ..protocol import Event
+from ..protocol import LAST_EVENTS, Event
 
 _BAR_CELLS = 28
 
@@ -22,19 +22,18 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         if event.type == "phase":
-            self._show(**event.data)
-        elif self._drawn:  # the last event
-            self.line("")
+            self._show(*(event.data[key] for key in ("name", "done", "total", "unit")))
+        elif event.type in LAST_EVENTS:
+            self.clear()
 
     def line(self, text: str) -> None:
         """One line of its own."""
-        self._clear()
-        if text:
-            self._write(f"skyloop: {text}\n")
+        self.clear()
+        self._write(f"skyloop: {text}\n")
 
     def note(self, text: str) -> None:
         """What happens now, until something else does; on a terminal it then goes away."""
-        self._clear()
+        self.clear()
         self._write(text if self._bar else f"skyloop: {text}\n")
         self._drawn = self._bar
 
@@ -45,14 +44,15 @@ class Progress:
             if not self._bar:
                 self._write(f"skyloop: {name.capitalize()}: {total} {unit}{'s' if total != 1 else ''}\n")
         if self._bar:
-            self._clear()
+            self.clear()
             self._write(bar(name, done, total, now_s - self._start_s))
             self._drawn = True
             if done >= total:
                 self._write("\n")
                 self._drawn = False
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove the bar or note, if there is one."""
         if self._drawn:
             self._write("\r\x1b[K")
             self._drawn = False

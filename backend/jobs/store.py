@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..media.files import atomic_write, writing
+from ..media.files import atomic_write, commit, writing
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from ..runtime.lock import locked
 
 OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
 _MAX_REQUEST_BYTES = 1 << 20
 _STAGE_PREFIX = ".skyloop-"
+_FAILED_LOG = "failed.log.txt"
 _ABANDONED_S = 60.0
 _BYTES_PER_PIXEL = 0.5  # of the video, generously: four bits per pixel is visually lossless H.264
 _SPARE_BYTES = 64 << 20  # log, stills, and room for the rest of the system to live
@@ -145,25 +146,35 @@ def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
 
 
 def publish(job: Job, folder: Path) -> None:
-    """Move a finished job's files into ``folder``, in place of an earlier result's.
+    """Move a finished staged job's files into ``folder``, in place of an earlier result's.
 
-    ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it.
-    Raises ``SkyloopError`` when a file cannot be replaced.
+    ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it. Raises
+    ``SkyloopError`` when the video cannot be replaced, as on Windows while a player shows it; then the earlier result
+    stays, and the new one is kept in a folder of its own, which the error names.
     """
-    with writing(folder / "result.json"):
-        (folder / "result.json").unlink(missing_ok=True)
-    (folder / "failed.log.txt").unlink(missing_ok=True)
-    for name in OUTPUTS:
-        with writing(folder / name):
-            if (job.path / name).is_file():
-                (job.path / name).replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
+    video, index = OUTPUTS[0], OUTPUTS[-1]
+    earlier = job.path / "earlier-result.json"
+    if (folder / index).is_file():
+        commit(folder / index, earlier)
+    try:
+        commit(job.path / video, folder / video)
+    except SkyloopError as error:
+        if earlier.is_file():
+            commit(earlier, folder / index)
+        kept = folder / job.path.name.removeprefix(".")
+        job.path.rename(kept)
+        raise SkyloopError(ErrorKind.INTERNAL, error.message, f"The new sky is in {kept}.") from error
+    for name in OUTPUTS[1:]:
+        if (job.path / name).is_file():
+            commit(job.path / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    (folder / _FAILED_LOG).unlink(missing_ok=True)
 
 
 def keep_log(job: Job, folder: Path) -> Path:
     """Move the log of a staged job that failed into ``folder``, beside an earlier result's, and say where it is."""
-    target = folder / "failed.log.txt"
+    target = folder / _FAILED_LOG
     with contextlib.suppress(OSError):
         job.log.replace(target)
     return target

@@ -254,6 +254,18 @@ def _content_of_files(folder: Path) -> dict[str, str]:
     return {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir() if p.is_file() and p.suffix != ".json"}
 
 
+def test_a_video_that_cannot_be_replaced_costs_neither_result(tmp_path: Path) -> None:
+    (tmp_path / "sky.mp4").mkdir()  # as good as a file that Windows has open: it cannot be replaced
+    (tmp_path / "result.json").write_text("old", encoding="utf-8")
+    with pytest.raises(SkyloopError) as caught, store.staged(tmp_path, REQUEST) as job:
+        _finish(job, "new")
+        store.publish(job, tmp_path)
+    assert (tmp_path / "result.json").read_text(encoding="utf-8") == "old"
+    kept = next(tmp_path.glob("skyloop-*"))
+    assert str(kept) in caught.value.hint
+    assert _content(kept) == dict.fromkeys(("sky.mp4", "poster.png", "result.json"), "new")
+
+
 def test_an_unpublished_run_leaves_the_earlier_result_and_its_log(tmp_path: Path) -> None:
     with store.staged(tmp_path, REQUEST) as job:
         _finish(job, "old")
