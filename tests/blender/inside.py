@@ -90,7 +90,7 @@ def install(args: dict[str, Any]) -> Any:
 
 def look(args: dict[str, Any]) -> Any:
     """What a later Blender finds enabled by its preferences alone."""
-    addon_utils.reset_all()
+    bpy.ops.wm.read_userpref()
     return {"enabled": MODULE in bpy.context.preferences.addons, "registered": registered()}
 
 
