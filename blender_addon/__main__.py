@@ -1,6 +1,6 @@
 """``python3 -m blender_addon "PROMPT" --out DIR``: from a prompt to a Blender scene, without a window.
 
-The repository's folder is loaded as the package ``skyloop``, as Blender loads it as ``bl_ext.<repository>.skyloop``, so that
+The repository's folder is loaded as the package ``skyloop``, as Blender loads it as ``bl_ext.<repository>.skyloop``:
 both run the same code with the same relative imports.
 """
 

@@ -1,7 +1,8 @@
 """The main job without a window: prompt -> runtime -> Blender in the background -> a folder with movie and scene.
 
-This half runs in an ordinary Python and imports only the standard library. It checks the request before anything is made,
-and what Blender makes appears in the output folder only when all of it is whole. ``background`` is the half in Blender.
+This half runs in an ordinary Python and imports only the standard library. It checks the request before anything is
+made, and what Blender makes appears in the output folder only when all of it is whole. ``background`` is the half in
+Blender.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Show = Callable[[Event], None]
 
 
 def main(argv: Sequence[str], *, backend_command: Sequence[str] | None = None) -> int:
-    """Run the job that ``argv`` describes; returns the exit code. ``backend_command`` replaces the real backend process."""
+    """Run the job that ``argv`` describes; returns the exit code. ``backend_command`` replaces the real backend."""
     options = _parser().parse_args(argv)
     try:
         with _termination_as_interrupt():
@@ -301,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fps", type=float, default=default.fps, metavar="N", help="frames per second (default %(default)s)")
     add("--seed", type=int, default=default.seed, metavar="N", help="same seed, same sky (default %(default)s)")
     add("--steps", type=int, default=0, metavar="N", help="refinement steps (default: the model's own)")
-    add("--guidance", type=float, default=0.0, metavar="G", help="how strictly the prompt counts (default: the model's)")
+    add("--guidance", type=float, default=0.0, metavar="G", help="strictness about the prompt (default: the model's)")
     add("--fov", type=float, default=default.fov_deg, metavar="DEG", help="sky composed as one picture (%(default)s)")
     add("--device", default=default.device, choices=DEVICES, help="what computes (default %(default)s)")
     add("--front", type=float, default=0.0, metavar="DEG", help="yaw of the sky's middle in Blender, 0 is +Y")

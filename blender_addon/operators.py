@@ -1,7 +1,7 @@
 """Everything a user can press. Operators only check, call and report; the work is in ``session`` and ``world``."""
 
 import random
-import textwrap
+import sys
 from pathlib import Path
 
 import bpy
@@ -11,6 +11,8 @@ from ..backend.protocol import SkyloopError
 from . import places, session, world
 from .core import jobs
 from .core.session import GENERATING, State
+
+REPORT_LOG_CHARS = 8000
 
 
 def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
@@ -250,6 +252,7 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         problem = session.current().problem
+        assert problem and problem.log
         try:
             text = problem.log.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
@@ -278,13 +281,12 @@ class SKYLOOP_OT_copy_report(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         problem = session.current().problem
-        log = problem.log.read_text(encoding="utf-8", errors="replace")[-8000:] if problem.log else ""
-        context.window_manager.clipboard = textwrap.dedent(
-            f"""\
-            Skyloop in Blender {bpy.app.version_string}, {bpy.app.build_platform.decode()}
-            {problem.kind}: {problem.line}
-            """
-        ) + log
+        assert problem
+        log = ""
+        if problem.log and problem.log.is_file():
+            log = problem.log.read_text(encoding="utf-8", errors="replace")[-REPORT_LOG_CHARS:]
+        system = f"Skyloop in Blender {bpy.app.version_string} on {sys.platform}"
+        context.window_manager.clipboard = f"{system}\n{problem.kind}: {problem.line}\n\n{log}"
         self.report({"INFO"}, "The report is on the clipboard")
         return {"FINISHED"}
 

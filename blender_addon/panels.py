@@ -1,4 +1,4 @@
-"""The Skyloop tab in the 3D View's sidebar. Drawing only reads what is already known: no disk, no network, no waiting."""
+"""The Skyloop tab in the 3D View's sidebar. Drawing only reads what is known already: no disk, no waiting."""
 
 import textwrap
 from pathlib import Path
@@ -115,16 +115,18 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = str(job)
 
     def draw_problem(self, context: bpy.types.Context, now: session.BlenderSession) -> None:
+        problem = now.problem
+        assert problem
         box = self.layout.box()
         row = box.row()
         column = row.column()
         column.alert = True
-        paragraph(column, context, now.problem.message, icon="ERROR")
+        paragraph(column, context, problem.message, icon="ERROR")
         row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
-        if now.problem.hint:
-            paragraph(box, context, now.problem.hint)
+        if problem.hint:
+            paragraph(box, context, problem.hint)
         row = box.row(align=True)
-        if now.problem.log:
+        if problem.log:
             row.operator(SKYLOOP_OT_open_log.bl_idname, icon="TEXT")
         row.operator(SKYLOOP_OT_copy_report.bl_idname, icon="COPYDOWN")
 

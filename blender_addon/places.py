@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-PACKAGE = __package__.rpartition(".")[0]
+PACKAGE = str(__package__).rpartition(".")[0]
 
 
 def preferences() -> bpy.types.AddonPreferences | None:

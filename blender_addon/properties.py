@@ -1,4 +1,4 @@
-"""What Skyloop keeps in Blender: the request on the Scene, where a sky came from on the World, lists on the window manager."""
+"""What Skyloop keeps in Blender: the request on the Scene, a sky's origin on the World, lists on the window manager."""
 
 import bpy
 from bpy.props import (
@@ -114,7 +114,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         )
 
     def recall(self, request: GenerateRequest) -> None:
-        """Set everything to what an earlier request said, so that it can be repeated or varied. Raises ``SkyloopError``."""
+        """Set everything as an earlier request had it, to repeat or vary it. Raises ``SkyloopError``."""
         if request.seed > MAX_SEED:
             raise bad_request(f"Seed {request.seed} is larger than Blender's fields hold.", f"Use up to {MAX_SEED}.")
         sizes = {(q.width, q.height): q.id for q in QUALITIES}

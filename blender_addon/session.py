@@ -1,6 +1,7 @@
 """The one session of a running Blender: made by ``register``, moved by a timer, ended by ``unregister``.
 
-``current()`` is for panels and operators, ``tick()`` for the timer and for scripts without a window, where timers never run.
+``current()`` is for panels and operators; ``step()`` is the timer's work, for scripts without a window to call, where
+timers never run.
 """
 
 import logging
@@ -133,10 +134,6 @@ def current() -> BlenderSession:
     return _current
 
 
-def tick() -> None:
-    current().step()
-
-
 def runtime_moved() -> None:
     """The preferences name another runtime folder."""
     now = current()
@@ -223,7 +220,8 @@ def _fill_history(found: list[jobs.Job]) -> None:
     for job in found:
         item = shown.history.add()
         item.name, item.folder, item.prompt = job.title, str(job.folder), job.request.prompt
-        item.detail = f"{job.request.width} x {job.request.height}, {job.request.frames} frames, seed {job.request.seed}"
+        request = job.request
+        item.detail = f"{request.width} x {request.height}, {request.frames} frames, seed {request.seed}"
     shown.history_index = 0
 
 

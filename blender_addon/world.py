@@ -1,7 +1,7 @@
 """From a movie to an animated World, and back: build aside, swap, keep the old one.
 
-The frame's centre appears where "front" points. Blender shows the centre of an environment texture at +X; a Mapping node
-turns it, so that front 0° is +Y and positive angles turn to the right, clockwise seen from above.
+The frame's centre appears where "front" points. Blender shows the centre of an environment texture at +X; a Mapping
+node turns it, so that front 0° is +Y and positive angles turn to the right, clockwise seen from above.
 """
 
 import math
@@ -125,6 +125,7 @@ def _build(world: bpy.types.World, image: bpy.types.Image, front_deg: float) -> 
     if world.node_tree is None:
         world.use_nodes = True  # before Blender 5.0 a World starts without nodes
     tree = world.node_tree
+    assert tree
     tree.nodes.clear()
 
     def node(kind: str, column: int, name: str = "") -> bpy.types.Node:

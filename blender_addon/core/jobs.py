@@ -50,7 +50,7 @@ def shorten(text: str, length: int = 48) -> str:
 
 
 def create(root: Path, request: GenerateRequest) -> Path:
-    """Make a new job folder in ``root`` with its ``request.json``. Raises ``SkyloopError`` when that cannot be written."""
+    """Make a new job folder in ``root`` with its ``request.json``. Raises ``SkyloopError`` when that fails."""
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:32].strip("-") or "sky"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
     folder, n = root / name, 1

@@ -1,7 +1,7 @@
 """What Skyloop is doing now, as one state machine: installing, generating, cancelling, failed.
 
-``tick()`` is the only thing that moves it. In Blender a timer calls it; without a window (where timers do not run) a loop
-does. It never waits, so the owner's thread stays free.
+``tick()`` is the only thing that moves it. In Blender a timer calls it; without a window, where timers do not run, a
+loop does. It never waits, so the owner's thread stays free.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blender without a window: a Python with ``bpy``, the built extension, a coded film, and a way to run scenarios inside."""
+"""Blender without a window: a Python with ``bpy``, the built extension, a coded film, a way to run scenarios inside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 HERE = Path(__file__).parent
 FRAMES = 16
 WIDTH, HEIGHT = 256, 128
-LANDMARKS = {0.0: (0, 220, 0), 90.0: (0, 0, 220), 180.0: (0, 220, 220), -90.0: (220, 220, 220)}  # yaw in degrees: colour
+# By yaw in degrees.
+LANDMARKS = {0.0: (0, 220, 0), 90.0: (0, 0, 220), 180.0: (0, 220, 220), -90.0: (220, 220, 220)}
 CENTRE_FREE_PITCH = 60.0  # above this pitch the film has one colour, which tells its frame
 
 
@@ -25,7 +26,7 @@ def frame_colour(frame: int) -> tuple[int, int, int]:
 
 
 def coded_frame(frame: int) -> np.ndarray:
-    """One frame (HEIGHT, WIDTH, 3): the colour of its number, and within 60° of the horizon a landmark at each quarter."""
+    """One frame (HEIGHT, WIDTH, 3): the colour of its number, near the horizon a landmark at each quarter."""
     picture = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     picture[:] = frame_colour(frame)
     band = slice(round(HEIGHT * (0.5 - CENTRE_FREE_PITCH / 180)), round(HEIGHT * (0.5 + CENTRE_FREE_PITCH / 180)))
@@ -66,9 +67,8 @@ class Blender:
             "HOME": str(self.resources),  # skies of an unsaved file go into the user's home
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        return subprocess.run(
-            [str(self.python), *map(str, command)], capture_output=True, text=True, env=env, timeout=timeout_s, check=False
-        )
+        whole = [str(self.python), *map(str, command)]
+        return subprocess.run(whole, capture_output=True, text=True, env=env, timeout=timeout_s, check=False)
 
     def ask(self, scenario: str, **arguments: Any) -> Any:
         """What ``inside.py``'s function of that name returns, run in Blender."""

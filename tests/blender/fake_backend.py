@@ -2,9 +2,9 @@
 
     python fake_backend.py MODE FIXTURES
 
-FIXTURES holds ``sky.mp4`` and ``poster.png``, which become the result. MODE: ok, slow (until cancelled), deaf (slow, and
-ignores cancel), crash (mid-job), kill (as the system does when memory ends), stall (falls silent mid-job), garbage (noise
-between the messages), oom, mute (never says hello), old (another protocol), outside (names files outside the job folder).
+FIXTURES holds ``sky.mp4`` and ``poster.png``, which become the result. MODE: ok, slow (until cancelled), deaf (slow,
+and ignores cancel), crash (mid-job), kill (as the system does when memory ends), stall (falls silent mid-job), garbage
+(noise between the messages), oom, mute (never says hello), old (another protocol), outside (names a file elsewhere).
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def generate(job: str) -> None:
     say("accepted", job=job)
     if MODE == "oom":
         (folder / "log.txt").write_text("CUDA out of memory", encoding="utf-8")
-        return say(
-            "failed", job=job, kind="out_of_memory", message="The sky needs 9 GB and 4 GB are free.",
-            hint="Choose a smaller size.", log="log.txt",
-        )
+        error = {"kind": "out_of_memory", "message": "The sky needs 9 GB and 4 GB are free."}
+        return say("failed", job=job, **error, hint="Choose a smaller size.", log="log.txt")
     steps = 10**9 if MODE in ("slow", "deaf") else 4
     for step in range(steps):
         if cancelled(job):
@@ -87,7 +85,8 @@ def misbehave() -> None:
         case "stall":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "garbage":
-            sys.stdout.buffer.write(b'loading \xff\xfe\n{"type": 5}\n[1, 2\n{"type": "done"}\nnull\n\n{"type":"phase","job":7}\n')
+            noise = b'loading \xff\xfe\n{"type": 5}\n[1, 2\n{"type": "done"}\nnull\n\n{"type": "phase", "job": 7}\n'
+            sys.stdout.buffer.write(noise)
             sys.stdout.buffer.flush()
 
 

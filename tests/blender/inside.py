@@ -77,7 +77,8 @@ def make_job(film: str, root: Path, prompt: str = "aurora", seed: int = 7) -> Pa
 def registered() -> list[str]:
     """Everything of Skyloop's that Blender knows at the moment."""
     names = [name for name in dir(bpy.types) if name.startswith("SKYLOOP")]
-    names += [f"{owner}.skyloop" for owner in ("Scene", "World", "WindowManager") if hasattr(getattr(bpy.types, owner), "skyloop")]
+    owners = [bpy.types.Scene, bpy.types.World, bpy.types.WindowManager]
+    names += [f"{owner.__name__}.skyloop" for owner in owners if hasattr(owner, "skyloop")]
     handlers = [*bpy.app.handlers.load_pre, *bpy.app.handlers.load_post]
     return sorted(names + [f.__name__ for f in handlers if f.__module__.startswith("bl_ext")])
 
