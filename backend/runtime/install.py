@@ -28,7 +28,7 @@ from .places import SPECS, Spec, env_dir, find_ready, python_in, read_ready, wri
 PIP = "pip==26.3"
 BPY_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1"
 PLAN_HOURS = 24.0  # an older plan is made anew: an index may have dropped its files, or one that was away be back
-UNPACKED = 3.2  # an installed wheel's size over the wheel's: torch for the CPU has 3.7, most others less
+UNPACKED = 1.8  # installed files over wheels, at the least: CUDA's 1.8, torch for the CPU 3.3; exact once they are here
 NO_NETWORK = (
     "Temporary failure in name resolution", "Name or service not known", "getaddrinfo failed", "nodename nor servname",
     "Network is unreachable", "NewConnectionError", "Failed to establish a new connection", "Connection refused",
@@ -91,7 +91,7 @@ class Installer:
             if below:
                 _layer(env, below)
             report = self._self_test(env)
-            self._finish(env, base, build, report)
+            self._finish(env, base, _torch_note(wheels, build), report)
             shutil.rmtree(folder, ignore_errors=True)
             return env
 
@@ -191,7 +191,9 @@ class Installer:
 
     def _install(self, env: Path, wheels: list[fetch.Wheel], folder: Path) -> None:
         files = [wheel.path(folder) for wheel in wheels]
-        total_mb = max(1, sum(_unpacked_bytes(file) for file in files) >> 20)
+        unpacked = sum(_unpacked_bytes(file) for file in files)
+        self._check_space(1.02 * unpacked / 1e9)
+        total_mb = max(1, unpacked >> 20)
         start_mb = size_mb(env)
         last = time.monotonic()
 
@@ -214,7 +216,7 @@ class Installer:
         return report
 
     def _finish(
-        self, env: Path, base: interpreter.Interpreter, build: torch_build.TorchBuild, report: dict[str, Any]
+        self, env: Path, base: interpreter.Interpreter, torch_note: str, report: dict[str, Any]
     ) -> None:
         write_json(
             env / "ready.json",
@@ -223,7 +225,7 @@ class Installer:
                 "python": f"{base.version[0]}.{base.version[1]}",
                 "base_python": str(base.path),
                 "torch": report["torch"],
-                "torch_build": f"{build.why}" if report["torch"] else "",
+                "torch_build": torch_note,
                 "accelerators": report["accelerators"],
                 "notes": report["notes"],
                 "versions": dict(sorted(report["versions"].items())),
@@ -248,7 +250,7 @@ class Installer:
         if free < need:
             raise SkyloopError(
                 ErrorKind.DISK_FULL,
-                f"The runtime needs about {need:.1f} GB, and {self.home} has {free:.1f} GB free.",
+                f"Setting up the runtime needs about {need:.1f} GB more, and {self.home} has {free:.1f} GB free.",
                 "Free some space, or choose a folder on another disk with SKYLOOP_HOME or --home.",
             )
 

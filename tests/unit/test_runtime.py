@@ -205,6 +205,7 @@ def test_makes_an_environment_and_then_only_reads_it(world: World) -> None:
     status = runtime.status()
     assert status["ready"] and status["python"] == str(python) and status["torch"] == "2.13.0+cpu"
     assert status["accelerators"] == [{"id": "cpu"}]
+    assert status["torch_build"] == "torch 2.13.0, CPU build: no NVIDIA driver found"
     assert not list((world.home / "downloads").iterdir())
     assert world.ensure() == python
     assert world.calls().count("venv") == 1
@@ -349,7 +350,7 @@ def test_failures_are_one_line_with_the_log(world: World, step: str, output: str
 def test_a_small_disk_is_refused_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1_000_000_000})
     monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(SkyloopError, match="needs about 2.5 GB, and .* has 1.0 GB free") as caught:
+    with pytest.raises(SkyloopError, match="needs about 2.0 GB more, and .* has 1.0 GB free") as caught:
         world.ensure()
     assert caught.value.kind is ErrorKind.DISK_FULL
     assert world.calls() == []
