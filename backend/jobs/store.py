@@ -72,7 +72,8 @@ class Job:
         """What ``events.jsonl`` holds; a last line cut short by a crash is left out."""
         found = []
         with contextlib.suppress(FileNotFoundError):
-            for line in (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines():
+            # Not splitlines(): it also cuts at separators that JSON leaves inside a prompt.
+            for line in (self.path / "events.jsonl").read_text(encoding="utf-8").split("\n"):
                 with contextlib.suppress(ValueError):
                     found.append(Event.from_line(line))
         return found
@@ -149,27 +150,37 @@ def publish(job: Job, folder: Path) -> None:
     """Move a finished staged job's files into ``folder``, in place of an earlier result's.
 
     ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it. Raises
-    ``SkyloopError`` when the video cannot be replaced, as on Windows while a player shows it; then the earlier result
-    stays, and the new one is kept in a folder of its own, which the error names.
+    ``SkyloopError`` when a file cannot be replaced, as on Windows while a player shows it; the new files are then kept
+    in a folder of their own, which the error names, and the earlier result stays if its video did.
     """
-    video, index = OUTPUTS[0], OUTPUTS[-1]
-    earlier = job.path / "earlier-result.json"
-    if (folder / index).is_file():
-        commit(folder / index, earlier)
     try:
-        commit(job.path / video, folder / video)
+        _replace_outputs(job.path, folder)
     except SkyloopError as error:
-        if earlier.is_file():
-            commit(earlier, folder / index)
         kept = folder / job.path.name.removeprefix(".")
-        job.path.rename(kept)
-        raise SkyloopError(ErrorKind.INTERNAL, error.message, f"The new sky is in {kept}.") from error
-    for name in OUTPUTS[1:]:
-        if (job.path / name).is_file():
-            commit(job.path / name, folder / name)
+        with writing(kept):
+            job.path.rename(kept)
+        hint = f"Close what shows the old one; the new files are in {kept}."
+        raise SkyloopError(ErrorKind.INTERNAL, error.message, hint) from error
+
+
+def _replace_outputs(source: Path, target: Path) -> None:
+    video, *others, index = OUTPUTS
+    earlier = source / "earlier-result.json"
+    if (target / index).is_file():
+        commit(target / index, earlier)
+    try:
+        commit(source / video, target / video)
+    except SkyloopError:
+        if earlier.is_file():
+            commit(earlier, target / index)
+        raise
+    for name in (*others, index):
+        if (source / name).is_file():
+            commit(source / name, target / name)
         else:
-            (folder / name).unlink(missing_ok=True)
-    (folder / _FAILED_LOG).unlink(missing_ok=True)
+            with writing(target / name):
+                (target / name).unlink(missing_ok=True)
+    (target / _FAILED_LOG).unlink(missing_ok=True)
 
 
 def keep_log(job: Job, folder: Path) -> Path:

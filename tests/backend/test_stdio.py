@@ -290,6 +290,6 @@ def test_any_input_is_answered_line_by_line(chunks: list[bytes]) -> None:
     sent, answers = io.BytesIO(b"\n".join(chunks)), io.BytesIO()
     code = stdio.Server(sent, answers, lambda: MACHINERY).run()
     lines = [line for line in sent.getvalue().split(b"\n") if line.strip()]
-    events = [Event.from_line(line) for line in answers.getvalue().decode().splitlines()]
+    events = [Event.from_line(line) for line in answers.getvalue().decode().split("\n")[:-1]]
     assert code == 0
     assert [e.data["kind"] for e in events if e.type == "failed"] == ["bad_request"] * len(lines)

@@ -104,6 +104,12 @@ def test_events_are_recorded_as_they_are_announced(job: store.Job) -> None:
     assert closed
 
 
+def test_events_with_unicode_line_ends_are_read_back(job: store.Job) -> None:
+    text = "a\u2028b\x85c\r\nd"
+    run(job, Event(type="done", data={"result": {"prompt": text}}))
+    assert job.events()[-1].data["result"]["prompt"] == text
+
+
 def test_of_many_steps_the_first_and_the_last_are_announced(job: store.Job) -> None:
     steps = [phase(name, i, 1000) for name in ("layout", "refine") for i in range(1001)]
     announced, _ = run(job, *steps, DONE)
@@ -264,6 +270,19 @@ def test_a_video_that_cannot_be_replaced_costs_neither_result(tmp_path: Path) ->
     kept = next(tmp_path.glob("skyloop-*"))
     assert str(kept) in caught.value.hint
     assert _content(kept) == dict.fromkeys(("sky.mp4", "poster.png", "result.json"), "new")
+
+
+def test_a_still_that_cannot_be_replaced_leaves_no_mixed_result(tmp_path: Path) -> None:
+    (tmp_path / "poster.png").mkdir()
+    (tmp_path / "result.json").write_text("old", encoding="utf-8")
+    with pytest.raises(SkyloopError) as caught, store.staged(tmp_path, REQUEST) as job:
+        _finish(job, "new")
+        store.publish(job, tmp_path)
+    assert not (tmp_path / "result.json").exists()  # the video is already the new one's
+    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "new"
+    kept = next(tmp_path.glob("skyloop-*"))
+    assert str(kept) in caught.value.hint
+    assert (kept / "result.json").read_text(encoding="utf-8") == "new"
 
 
 def test_an_unpublished_run_leaves_the_earlier_result_and_its_log(tmp_path: Path) -> None:
