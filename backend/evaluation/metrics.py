@@ -16,6 +16,7 @@ from .views import ALL_ROUND, Lens, View, evenly, extended, ring, row_weights
 PASS: dict[str, tuple[float, float]] = {
     "seam": (0.9, 1.1),
     "seam2": (0.0, 1.2),
+    "seam_color": (0.0, 1.3),
     "seam_percentile": (2.5, 97.5),
     "pole": (0.85, 1.15),
     "loop": (0.0, 1.1),
@@ -57,7 +58,8 @@ def figures(
     few = np.array(evenly(range(len(frames)), 8))
     found: dict[str, Any] = {}
     if wrap:
-        found["seam"], found["seam2"] = spatial.seam(frames[few], weights)
+        found["seam"], found["seam2"] = spatial.seam(greys[few], weights)
+        found["seam_color"] = spatial.seam_color(frames[few], weights)
     if not flat:
         found["seam_percentile"] = spatial.seam_percentile(greys[few[:4]])
         found["pole"] = {"zenith": spatial.pole(greys[few], 90), "nadir": spatial.pole(greys[few], -90)}

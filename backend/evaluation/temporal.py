@@ -149,8 +149,8 @@ def flicker_line(levels: np.ndarray) -> float | None:
     count = len(levels)
     if count < 16:
         return None
-    drift = np.linspace(0, levels[-1] - levels[0], count) * (count - 1) / count
-    spectrum = np.abs(np.fft.rfft(levels - drift)) / count
+    times = np.arange(count)
+    spectrum = np.abs(np.fft.rfft(levels - np.polyval(np.polyfit(times, levels, 1), times))) / count
     found = []
     for period in (4, 8):
         line = round(count / period)

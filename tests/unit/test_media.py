@@ -13,10 +13,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from backend.media import files, stills, video
-from backend.protocol import ErrorKind, SkyloopError
+from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from backend.media import files, stills, video
+from backend.protocol import ErrorKind, SkyloopError
 
 COLOURS = [
     (0, 0, 0),
@@ -83,14 +85,14 @@ def test_the_file_loops_without_a_gap(clip: Path) -> None:
         stream = container.streams.video[0]
         assert not stream.codec_context.has_b_frames
         packets = [packet for packet in container.demux(stream) if packet.size]
-        assert stream.duration * stream.time_base == 18 / 8
+        assert (stream.duration or 0) * (stream.time_base or 0) == 18 / 8
     step = packets[1].pts - packets[0].pts
     assert [packet.pts for packet in packets] == [i * step for i in range(18)]
     assert [packet.dts for packet in packets] == [packet.pts for packet in packets]
     assert [i for i, packet in enumerate(packets) if packet.is_keyframe] == [0, 8, 16]
     with av.open(str(clip)) as container:
         kinds = [frame.pict_type for frame in container.decode(video=0)]
-    assert av.video.frame.PictureType.B not in kinds
+    assert PictureType.B not in kinds
     data = clip.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     assert b"elst" not in data or packets[0].pts == 0
@@ -100,9 +102,10 @@ def test_groups_of_pictures_are_closed(clip: Path) -> None:
     """Every key frame is an IDR (NAL type 5): decoding from it alone gives the same picture."""
     whole = list(video.read_frames(clip))
     with av.open(str(clip)) as container:
-        container.seek(int(1.5 / container.streams.video[0].time_base), stream=container.streams.video[0])
+        base = float(container.streams.video[0].time_base or 0)
+        container.seek(int(1.5 / base), stream=container.streams.video[0])
         later = next(container.decode(video=0))
-        number = round(later.pts * later.time_base * 8)
+        number = round((later.pts or 0) * base * 8)
         packets = [p for p in _packets(clip) if p.is_keyframe]
     assert number == 8
     np.testing.assert_array_equal(video._to_rgb(later), whole[8])

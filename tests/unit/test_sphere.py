@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import torch
-from backend import sphere
-from backend.evaluation import views
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from backend import sphere
+from backend.evaluation import views
 
 settings.register_profile("torch", deadline=None)  # the first call of torch takes a while
 settings.load_profile("torch")
@@ -56,7 +57,7 @@ def test_tilt_is_a_rotation(yaw: float, pitch: float, seed: int) -> None:
 
 
 @given(yaws, any_pitch, fovs, st.integers(1, 8), st.integers(1, 8))
-def test_a_views_centre_looks_along_yaw_and_pitch(yaw: float, pitch: float, fov: float, rows: int, columns: int) -> None:
+def test_a_views_centre_is_its_direction(yaw: float, pitch: float, fov: float, rows: int, columns: int) -> None:
     y, p, f = (value.float() for value in one(yaw, pitch, fov))
     d = sphere.view_directions(y, p, f, 2 * rows + 1, 2 * columns + 1)
     torch.testing.assert_close(d[0, rows, columns], sphere.direction(y, p)[0], atol=2e-6, rtol=0)
