@@ -78,7 +78,7 @@ def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
         session.step()
         if session.progress != said:
             said = session.progress
-            say_phase(said.name, said.done, said.total, said.unit)
+            say_phase(said.label, said.done, said.total, said.unit)
         if leash.pulled and bpy.ops.skyloop.cancel.poll():
             bpy.ops.skyloop.cancel()
         time.sleep(0.02)

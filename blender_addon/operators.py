@@ -265,6 +265,7 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
             area = context.window_manager.windows[-1].screen.areas[0]
             area.type = "TEXT_EDITOR"
             area.spaces.active.text = block
+            block.cursor_set(0)
         return {"FINISHED"}
 
 

@@ -24,10 +24,16 @@ from .operators import (
 )
 
 
-def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
-    """Text over as many lines as the sidebar's width asks for; labels do not wrap by themselves."""
+def paragraph(
+    layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", beside: float = 0.0
+) -> None:
+    """Text over as many lines as the sidebar's width asks for; labels do not wrap by themselves.
+
+    ``beside`` is the width, in units of a button's height, that other things on the same line take.
+    """
     region, scale = context.region, context.preferences.system.ui_scale
-    columns = max(20, int((region.width / scale - 60) / 6.2)) if region else 40
+    taken = 60.0 + 20.0 * (beside + (icon != "NONE"))
+    columns = max(20, int((region.width / scale - taken) / 6.0)) if region else 40
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, columns)):
@@ -73,7 +79,10 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         column.scale_y = 1.5
         column.operator(SKYLOOP_OT_install.bl_idname, icon="IMPORT")
         if not bpy.app.online_access:
-            paragraph(layout, context, "Blender is offline: allow online access in Preferences, System, Network.")
+            paragraph(
+                layout, context, "Blender is set to stay offline. The download needs online access; nothing else does."
+            )
+            layout.operator("screen.userpref_show", text="Open Preferences", icon="PREFERENCES").section = "SYSTEM"
 
     def draw_request(self, context: bpy.types.Context, now: session.BlenderSession) -> None:
         layout, settings = self.layout, context.scene.skyloop
@@ -121,7 +130,7 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         row = box.row()
         column = row.column()
         column.alert = True
-        paragraph(column, context, problem.message, icon="ERROR")
+        paragraph(column, context, problem.message, icon="ERROR", beside=2.0)
         row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
         if problem.hint:
             paragraph(box, context, problem.hint)
@@ -171,7 +180,7 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         row = layout.row(align=True)
-        row.prop(scene.skyloop, "front_deg", text="Front")
+        row.prop(scene.skyloop, "front_deg")
         row.operator(SKYLOOP_OT_front_from_camera.bl_idname, text="", icon="CAMERA_DATA")
         if not world.is_sky(scene.world):
             return
@@ -187,7 +196,7 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
             paragraph(
                 self.layout,
                 context,
-                f"The scene plays {scene_fps:g} frames a second and the sky was made for {sky_fps:g}.",
+                f"The scene runs at {scene_fps:g} fps, the sky was made for {sky_fps:g}.",
                 icon="INFO",
             )
             button = self.layout.operator(

@@ -63,8 +63,8 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     )
     loop: BoolProperty(name="Loop", description="The last frame leads back to the first", default=True)
     fov_deg: FloatProperty(
-        name="Field of View",
-        description="How much of the sky, in degrees, is composed as one picture: small gives more and smaller things",
+        name="Field of View °",
+        description="How much of the sky is composed as one picture: small gives more and smaller things",
         min=FOV_RANGE_DEG[0],
         max=FOV_RANGE_DEG[1],
         default=90.0,
@@ -72,8 +72,8 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         step=100,
     )
     front_deg: FloatProperty(
-        name="Front",
-        description="Where the middle of the sky is, in degrees: 0 is ahead (+Y), 90 to the right (+X). "
+        name="Front °",
+        description="Where the middle of the sky is: 0 is ahead (+Y), 90 to the right (+X). "
         "Turns the present sky at once",
         soft_min=-180.0,
         soft_max=180.0,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...backend.protocol import Command, ErrorKind, Event, GenerateRequest, SkyloopError
+from ...backend.runtime.console import WORDS as INSTALLER_PHASES
 from . import jobs
 from .client import BackendClient
 
@@ -48,6 +49,13 @@ LABELS = {
     State.CANCELLING: "Cancelling",
     State.FAILED: "The last run failed",
 }
+PHASES = INSTALLER_PHASES | {
+    "load": "Loading the model",
+    "layout": "Composing the sky",
+    "refine": "Refining the sky",
+    "decode": "Writing the movie",
+    "measure": "Checking the result",
+}
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,19 @@ class Progress:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     @property
+    def label(self) -> str:
+        """The phase's name for people; ``refine 2`` is the second part of ``refine``."""
+        first, _, number = self.name.partition(" ")
+        if number.isdigit() and first in PHASES:
+            return f"{PHASES[first]}, part {number}"
+        return PHASES.get(self.name, self.name.capitalize())
+
+    @property
     def text(self) -> str:
-        name = self.name.replace("_", " ").strip().capitalize()
-        if not self.total:
-            return name
-        return f"{name}  {self.done}/{self.total}{' ' + self.unit if self.unit in ('MB', 'MiB') else ''}"
+        """What a progress bar says."""
+        if self.unit == "MB":
+            return f"{self.label}: {self.done} of {self.total} MB" if self.total else f"{self.label}: {self.done} MB"
+        return f"{self.label}: {100 * self.factor:.0f} %" if self.total > 1 else self.label
 
 
 @dataclass(frozen=True)

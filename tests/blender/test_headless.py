@@ -54,7 +54,7 @@ def test_a_prompt_becomes_a_scene(start, blender: Blender, tmp_path: Path) -> No
     assert result == json.loads((made / "result.json").read_text(encoding="utf-8"))
     assert result["request"]["prompt"] == "northern lights" and result["request"]["seed"] == 5
     assert (made / "sky.mp4").read_bytes() == (blender.film / "sky.mp4").read_bytes()
-    assert "Rendering a preview" in progress and "denoise" in progress
+    assert "Rendering a preview" in progress and "Denoise" in progress
     moved = made.rename(tmp_path / "moved")
     scene = blender.ask("describe", blend=moved / "scene.blend", picture=moved / "preview.png")
     assert scene["range"] == [1, FRAMES] and scene["fps"] == 8.0
@@ -77,7 +77,7 @@ def test_a_crash_is_one_line_with_the_log(start, tmp_path: Path) -> None:
 def test_cancelling_leaves_nothing(start, blender: Blender, tmp_path: Path) -> None:
     process = start("slow")
     for line in process.stderr:
-        if "denoise" in line:
+        if "Denoise" in line:
             break
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[1]
