@@ -71,6 +71,7 @@ def _make_bpy() -> str:
 def _lint(python: Path, environ: dict[str, str]) -> list[Outcome]:
     checks = {
         "ruff": [python, "-m", "ruff", "check", "."],
+        "format": [python, "-m", "ruff", "format", "--check", "."],
         "pyright": [python, "-m", "pyright", "--pythonpath", python],
     }
     outcomes = []

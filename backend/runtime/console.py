@@ -24,8 +24,8 @@ def console_progress() -> Callable[[Event], None]:
 
 
 def _amount(data: dict[str, object]) -> str:
-    total = data["total"]
-    return f"{data['done']}/{total} {data['unit']}" if total else f"{data['done']} {data['unit']}"
+    total, unit = data["total"], {"step": "steps", "package": "packages"}.get(str(data["unit"]), data["unit"])
+    return f"{data['done']}/{total} {unit}" if total else f"{data['done']} {unit}"
 
 
 def _lines() -> Callable[[Event], None]:

@@ -215,9 +215,7 @@ class Installer:
         self._phase("self-test", 1, 1, note=" ".join(report["notes"]))
         return report
 
-    def _finish(
-        self, env: Path, base: interpreter.Interpreter, torch_note: str, report: dict[str, Any]
-    ) -> None:
+    def _finish(self, env: Path, base: interpreter.Interpreter, torch_note: str, report: dict[str, Any]) -> None:
         write_json(
             env / "ready.json",
             {
