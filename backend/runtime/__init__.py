@@ -101,7 +101,7 @@ def remove(env: str | None = None, *, home: Path | None = None, old: bool = Fals
 
     Returns the MB freed. Raises ``SkyloopError`` when a file is in use.
     """
-    from .install import size_mb
+    from .disk import size_mb
     from .lock import locked
 
     at = _at(home)

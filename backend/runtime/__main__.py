@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _self_test(env: str, home: Path | None) -> None:
     from .child import Runner
-    from .install import self_test
+    from .verify import self_test
 
     about = status(env, home)
     if not about["ready"]:

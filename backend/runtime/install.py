@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,11 +20,12 @@ from typing import Any
 from ..protocol import ErrorKind, Event, SkyloopError
 from . import fetch, interpreter, torch_build
 from .child import Runner
+from .disk import size_mb, unpacked_bytes
 from .lock import locked
-from .places import SPECS, Spec, env_dir, find_ready, python_in, read_ready, write_json
+from .places import SPECS, Spec, env_dir, find_ready, python_in, write_json
+from .verify import self_test
 
 PIP = "pip==26.3"
-BPY_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1"
 PLAN_HOURS = 24.0  # an older plan is made anew: an index may have dropped its files, or one that was away be back
 UNPACKED = 1.8  # installed files over wheels, at the least: CUDA's 1.8, torch for the CPU 3.3; exact once they are here
 NO_NETWORK = (
@@ -91,7 +90,7 @@ class Installer:
             if below:
                 _layer(env, below)
             report = self._self_test(env)
-            self._finish(env, base, _torch_note(wheels, build), report)
+            self._finish(env, base, torch_build.note_of(wheels, build), report)
             shutil.rmtree(folder, ignore_errors=True)
             return env
 
@@ -125,7 +124,7 @@ class Installer:
         report = self._ask_pip(env, folder / "report.json", self._extra_index(build))
         write_json(plan, report)
         wheels = fetch.wheels_of(report)
-        self._phase("plan", len(wheels), len(wheels), "package", note=_torch_note(wheels, build))
+        self._phase("plan", len(wheels), len(wheels), "package", note=torch_build.note_of(wheels, build))
         return wheels, folder
 
     def _extra_index(self, build: torch_build.TorchBuild) -> list[str]:
@@ -191,7 +190,7 @@ class Installer:
 
     def _install(self, env: Path, wheels: list[fetch.Wheel], folder: Path) -> None:
         files = [wheel.path(folder) for wheel in wheels]
-        unpacked = sum(_unpacked_bytes(file) for file in files)
+        unpacked = sum(unpacked_bytes(file) for file in files)
         self._check_space(1.02 * unpacked / 1e9)
         total_mb = max(1, unpacked >> 20)
         start_mb = size_mb(env)
@@ -293,58 +292,8 @@ def _pip(env: Path) -> list[str | Path]:
     return [python_in(env), "-I", "-X", "utf8", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
 
 
-def _torch_note(wheels: list[fetch.Wheel], build: torch_build.TorchBuild) -> str:
-    """What was chosen and why; the wish can differ from what the indexes had."""
-    torch = next((wheel for wheel in wheels if wheel.name == "torch"), None)
-    if torch is None:
-        return ""
-    cuda = any(wheel.name.startswith(("nvidia-", "cuda-")) for wheel in wheels) or "+cu" in torch.version
-    if cuda and build.accelerator == "cpu":
-        return f"torch {torch.version}: only the CUDA build was in reach; without an NVIDIA driver it uses the CPU"
-    return f"torch {torch.version}, {build.why}"
-
-
-def _unpacked_bytes(wheel: Path) -> int:
-    with zipfile.ZipFile(wheel) as archive:
-        return sum(member.file_size for member in archive.infolist())
-
-
-def size_mb(folder: Path) -> int:
-    """MiB of the files under ``folder``; links are not followed, files that vanish meanwhile do not count."""
-    total = 0
-    for base, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(base, name)).st_size  # noqa: PTH118 - called for 20 000 files a second
-            except OSError:
-                continue
-    return total >> 20
-
-
 def _layer(env: Path, below: Path) -> None:
     """Let ``env`` see the packages of ``below``, so that torch is on the disk once."""
     target = next(env.glob("Lib/site-packages"), None) or next(env.glob("lib/python3*/site-packages"))
     source = next(below.glob("Lib/site-packages"), None) or next(below.glob("lib/python3*/site-packages"))
     (target / "skyloop_backend.pth").write_text(f"{source}\n", encoding="utf-8")
-
-
-def self_test(env: Path, spec: Spec, run: Runner) -> dict[str, Any]:
-    """Import and compute inside ``env``; its report. Raises ``SkyloopError`` that names what does not work."""
-    found: list[str] = []
-    script = Path(__file__).with_name("selftest.py")
-    status = run.run(
-        [python_in(env), "-I", "-X", "utf8", script, *spec.checks],
-        on_line=lambda line: found.append(line.removeprefix("SELFTEST ")) if line.startswith("SELFTEST ") else None,
-    )
-    died = {"failed": {spec.name: f"the self-test ended with status {status}"}}
-    report: dict[str, Any] = json.loads(found[-1]) if found else died
-    if report["failed"]:
-        what, why = next(iter(report["failed"].items()))
-        hint = f"Start again to make it anew; if it stays, see {run.log}"
-        if "cannot open shared object file" in why:
-            hint = f"Install the system library that is missing (Debian, Ubuntu: sudo apt install {BPY_LIBRARIES})."
-        raise SkyloopError(ErrorKind.INTERNAL, f"The new runtime does not work: {what}: {why}.", hint)
-    return report
-
-
-__all__ = ["Installer", "read_ready", "self_test"]

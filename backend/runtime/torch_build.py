@@ -9,8 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..protocol import ErrorKind, SkyloopError
+
+if TYPE_CHECKING:
+    from .fetch import Wheel  # brings urllib, which a panel that asks for the accelerator does not need
 
 _INDEX = "https://download.pytorch.org/whl"
 # PyPI's torch is a CUDA 13 build; older drivers run CUDA 12 builds only.
@@ -79,3 +83,14 @@ def reachable(index: str, timeout_s: float = 8.0) -> bool:
             return answer.status == 200
     except (OSError, ValueError):
         return False
+
+
+def note_of(wheels: list[Wheel], build: TorchBuild) -> str:
+    """What was chosen and why; the wish can differ from what the indexes had."""
+    torch = next((wheel for wheel in wheels if wheel.name == "torch"), None)
+    if torch is None:
+        return ""
+    cuda = any(wheel.name.startswith(("nvidia-", "cuda-")) for wheel in wheels) or "+cu" in torch.version
+    if cuda and build.accelerator == "cpu":
+        return f"torch {torch.version}: only the CUDA build was in reach; without an NVIDIA driver it uses the CPU"
+    return f"torch {torch.version}, {build.why}"

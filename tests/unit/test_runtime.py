@@ -487,8 +487,8 @@ def test_intel_macs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cuda_where_only_the_cuda_build_was_in_reach_is_said() -> None:
     wheels = [fetch.Wheel("torch", "2.13.0", "", ""), fetch.Wheel("nvidia-cublas", "13", "", "")]
     build = torch_build.TorchBuild("cpu", "CPU build: no NVIDIA driver found")
-    assert "only the CUDA build was in reach" in install._torch_note(wheels, build)
-    assert "CPU build" in install._torch_note(wheels[:1], build)
+    assert "only the CUDA build was in reach" in torch_build.note_of(wheels, build)
+    assert "CPU build" in torch_build.note_of(wheels[:1], build)
 
 
 def _script(folder: Path, name: str, answer: str) -> Path:
