@@ -78,7 +78,7 @@ def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
         session.step()
         if session.progress != said:
             said = session.progress
-            say_phase(said.label, said.done, said.total, said.unit)
+            say_progress(said)
         if leash.pulled and bpy.ops.skyloop.cancel.poll():
             bpy.ops.skyloop.cancel()
         time.sleep(0.02)
@@ -102,7 +102,7 @@ def press(operator: Any, protocol: Any, **properties: Any) -> None:
 def make_scene(job: Path, plan: dict[str, Any]) -> None:
     """World, timeline and camera; ``scene.blend`` and ``render.png`` in the job folder."""
     protocol = importlib.import_module(f"{MODULE}.backend.protocol")
-    say_phase("Building the scene", 0, 1)
+    say("note", text="Building the scene")
     scene = bpy.context.scene
     press(bpy.ops.skyloop.apply_world, protocol, job=str(job))
     press(bpy.ops.skyloop.match_timeline, protocol, fps=True, frame_range=True)
@@ -111,8 +111,7 @@ def make_scene(job: Path, plan: dict[str, Any]) -> None:
     scene.view_settings.view_transform = "Standard"  # the sky's own colours, as in the movie
     scene.frame_set(1)
     bpy.ops.wm.save_as_mainfile(filepath=str(job / "scene.blend"), check_existing=False)
-    say_phase("Building the scene", 1, 1)
-    say_phase("Rendering a preview", 0, 1)
+    say("note", text="Rendering a preview")
     render = scene.render
     render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_denoising = PREVIEW_SAMPLES, False
@@ -121,7 +120,6 @@ def make_scene(job: Path, plan: dict[str, Any]) -> None:
     render.image_settings.file_format = "PNG"
     render.filepath = str(job / "render.png")
     bpy.ops.render.render(write_still=True)
-    say_phase("Rendering a preview", 1, 1)
 
 
 def eye_level_camera(front_deg: float) -> bpy.types.Object:
@@ -139,8 +137,13 @@ def say(kind: str, /, **data: Any) -> None:
     print("skyloop:" + json.dumps({"type": kind, **data}), flush=True)
 
 
-def say_phase(name: str, done: int = 0, total: int = 0, unit: str = "") -> None:
-    say("phase", data={"name": name, "done": done, "total": total, "unit": unit})
+def say_progress(progress: Any) -> None:
+    """A bar where the length is known, else a word on what happens now."""
+    if progress.total:
+        data = {"name": progress.label, "done": progress.done, "total": progress.total, "unit": progress.unit}
+        say("phase", data=data)
+    else:
+        say("note", text=progress.label)
 
 
 if __name__ == "__main__":

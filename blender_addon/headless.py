@@ -12,66 +12,52 @@ import contextlib
 import json
 import math
 import os
+import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from ..backend import runtime
+from ..backend.commands import guarded
+from ..backend.commands.errors import FailedError
+from ..backend.commands.progress import Progress
 from ..backend.jobs import store
-from ..backend.media.files import write_error
-from ..backend.protocol import DEVICES, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, phase
+from ..backend.protocol import DEVICES, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from ..backend.runtime.child import clean_environ
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_BLENDER = (4, 2)
-RESULTS = ("sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json")  # the last one marks a whole set
+RESULTS = ("sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json")
 MARK = "skyloop:"  # begins the lines of Blender's output that are ours
 STOP_PATIENCE_S = 30.0
-MAX_BLENDER_INT = 2**31 - 1
-
-Show = Callable[[Event], None]
+MAX_SEED = 2**31 - 1  # of Blender's integer fields
 
 
 def main(argv: Sequence[str], *, backend_command: Sequence[str] | None = None) -> int:
     """Run the job that ``argv`` describes; returns the exit code. ``backend_command`` replaces the real backend."""
+    return guarded(lambda: run(argv, backend_command), as_json="--json" in argv)
+
+
+def run(argv: Sequence[str], backend_command: Sequence[str] | None) -> dict[str, Any]:
+    """Do the job and return the content of ``result.json``. Everything that can be refused is refused first.
+
+    Raises ``SkyloopError``, ``FailedError`` or ``KeyboardInterrupt``; an earlier result in the folder then stays.
+    """
     options = _parser().parse_args(argv)
-    try:
-        with _termination_as_interrupt():
-            result = run(options, backend_command=backend_command)
-    except SkyloopError as error:
-        _tell(error.line)
-        return error.exit_code
-    except KeyboardInterrupt:
-        _tell("Cancelled; nothing was left behind.")
-        return 130
-    if options.json:
-        print(json.dumps(result, ensure_ascii=False, indent=1))
-    else:
-        _tell(f"{options.out / 'scene.blend'} is ready.")
-    return 0
-
-
-def _tell(line: str) -> None:
-    bar_in_the_way = "\n" if sys.stderr.isatty() else ""
-    print(f"{bar_in_the_way}skyloop: {line}", file=sys.stderr)
-
-
-def run(options: argparse.Namespace, *, backend_command: Sequence[str] | None = None) -> dict[str, Any]:
-    """Do the job and return the content of ``result.json``. Raises ``SkyloopError``, or ``KeyboardInterrupt``."""
-    request = request_of(options).validated()
-    if options.out.exists() and not options.out.is_dir():
-        raise bad_request(f"{options.out} is a file.", "Give a folder for the results.")
-    show = runtime.console_progress()
+    request = _request(options).validated()
+    store.check_space(options.out, request)
+    blender = find_blender(options.blender)
+    if backend_command is None:
+        runtime.ensure("backend", progress=runtime.console_progress())
+    if blender is None:
+        blender = [str(runtime.ensure("bpy", progress=runtime.console_progress()))]
+    show = Progress(sys.stderr)
     with _staging(options.out, request) as staging, tempfile.TemporaryDirectory(prefix="skyloop-") as scratch:
-        if backend_command is None:
-            runtime.ensure("backend", progress=show)
-        blender = find_blender(options.blender) or [str(runtime.ensure("bpy", progress=show))]
         plan = {
             "request": request.to_json(),
             "front_deg": options.front,
@@ -80,18 +66,23 @@ def run(options: argparse.Namespace, *, backend_command: Sequence[str] | None = 
             "backend_command": list(backend_command or []),
         }
         job = _drive_blender(blender, plan, Path(scratch), show)
-        _publish(job, options.out)
+        (job.path / "render.png").replace(job.path / "preview.png")
+        store.publish(job, options.out, RESULTS)
+    show.line(f"{options.out / 'scene.blend'} is ready.")
     return json.loads((options.out / "result.json").read_text(encoding="utf-8"))
 
 
-def request_of(options: argparse.Namespace) -> GenerateRequest:
+def _request(options: argparse.Namespace) -> GenerateRequest:
     size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", options.size.strip().lower())
     if not size:
         raise bad_request(f"size {options.size[:40]!r}: write width x height in pixels, such as 1024x512.")
-    if options.seed > MAX_BLENDER_INT:
-        raise bad_request(f"seed {options.seed}: use 0 to {MAX_BLENDER_INT}, as Blender's fields hold no more.")
+    if options.seed is not None and options.seed > MAX_SEED:
+        raise bad_request(f"seed {options.seed}: use 0 to {MAX_SEED}, as Blender's fields hold no more.")
     if not math.isfinite(options.front):
         raise bad_request(f"front {options.front}: use degrees, such as 90.")
+    nearest = next(p for p in (options.out, *options.out.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise bad_request(f"{nearest} is not a folder that can be written.", "Choose another one with --out.")
     return GenerateRequest(
         prompt=options.prompt,
         negative=options.negative,
@@ -99,7 +90,7 @@ def request_of(options: argparse.Namespace) -> GenerateRequest:
         height=int(size[2]),
         frames=options.frames,
         fps=options.fps,
-        seed=options.seed,
+        seed=random.randrange(MAX_SEED) if options.seed is None else options.seed,
         steps=options.steps,
         guidance=options.guidance,
         fov_deg=options.fov,
@@ -135,17 +126,16 @@ def find_blender(chosen: str | None) -> list[str] | None:
     return None
 
 
-def _drive_blender(blender: list[str], plan: dict[str, Any], scratch: Path, show: Show) -> Path:
-    """Install the extension for one Blender of its own and let it work; returns the finished job folder."""
+def _drive_blender(blender: list[str], plan: dict[str, Any], scratch: Path, show: Progress) -> store.Job:
+    """Install the extension for one Blender of its own and let it work; returns the finished job."""
+    show.note("Starting Blender")
     _install_extension(scratch / "extensions" / "user_default" / "skyloop")
     plan_file = scratch / "plan.json"
     plan_file.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
-    script = Path(__file__).with_name("background.py")
-    show(phase("Starting Blender", 0, 1))
-    log_file = Path(plan["staging"]) / "blender.log"
-    with log_file.open("w", encoding="utf-8") as log:
+    command = [*blender, str(Path(__file__).with_name("background.py")), "--", str(plan_file)]
+    with (Path(plan["staging"]) / "blender.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*blender, str(script), "--", str(plan_file)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -153,17 +143,20 @@ def _drive_blender(blender: list[str], plan: dict[str, Any], scratch: Path, show
             encoding="utf-8",
             errors="replace",
             env=clean_environ() | {"BLENDER_USER_RESOURCES": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"},
-            start_new_session=True,  # Ctrl-C comes to this process only, which then ends Blender in order
+            # Ctrl-C comes to this process only, which then ends Blender in order.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         try:
             return _follow(process, log, show)
         finally:
+            show.clear()
             _end(process)
 
 
-def _follow(process: subprocess.Popen[str], log: IO[str], show: Show) -> Path:
-    """Read what Blender says until it ends; returns the job folder or raises what went wrong."""
-    job, error = None, None
+def _follow(process: subprocess.Popen[str], log: IO[str], show: Progress) -> store.Job:
+    """Read what Blender says until it ends; returns the job or raises what went wrong."""
+    job = error = None
     assert process.stdout is not None
     for line in process.stdout:
         if not line.startswith(MARK):
@@ -171,21 +164,20 @@ def _follow(process: subprocess.Popen[str], log: IO[str], show: Show) -> Path:
             continue
         message = json.loads(line.removeprefix(MARK))
         match message["type"]:
+            case "note":
+                show.note(message["text"])
             case "phase":
                 show(Event(type="phase", data=message["data"]))
             case "done":
-                job = Path(message["job"])
+                job = store.load(message["job"])
             case "failed":
                 error = SkyloopError(ErrorKind(message["kind"]), message["message"], message["hint"])
     code = process.wait()
     if error:
         raise error
     if job is None:
-        raise SkyloopError(
-            ErrorKind.INTERNAL,
-            f"Blender ended unexpectedly (exit code {code}).",
-            "Try another version of Blender with --blender.",
-        )
+        message = f"Blender ended unexpectedly (exit code {code})."
+        raise SkyloopError(ErrorKind.INTERNAL, message, "Try another version with --blender.")
     return job
 
 
@@ -215,75 +207,36 @@ def _install_extension(folder: Path) -> None:
 def _staging(out: Path, request: GenerateRequest) -> Iterator[Path]:
     """A hidden folder inside ``out``, gone afterwards; ``out`` too if it is new and nothing came of it.
 
-    After a failure the logs are kept as ``log.txt``.
+    A ``SkyloopError`` leaves as a ``FailedError`` that names the log, which is kept.
     """
     existed = out.is_dir()
-    store.check_space(out, request)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".skyloop-", dir=out)).resolve()
-    except OSError as error:
-        raise write_error(error, out) from error
-    try:
-        yield staging
-    except SkyloopError as error:
-        if kept := _keep_logs(staging, out):
-            error.hint = f"{error.hint} The log is {kept}.".strip()
-        raise
+        with store.staged(out, request) as stage, stage.locked():
+            try:
+                yield stage.path
+            except SkyloopError as error:
+                if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.CANCELLED):
+                    raise
+                _gather_logs(stage)
+                raise FailedError(error, str(store.keep_log(stage, out))) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         if not existed:
             with contextlib.suppress(OSError):
                 out.rmdir()  # only when empty
 
 
-def _keep_logs(staging: Path, out: Path) -> Path | None:
-    logs = [f for f in sorted(staging.rglob("*")) if f.name in ("log.txt", "blender.log") and f.stat().st_size]
-    if not logs:
-        return None
+def _gather_logs(stage: store.Job) -> None:
+    """Put the backend's log and Blender's output into the stage's one log."""
+    logs = [f for f in sorted(stage.path.rglob("*")) if f.name in ("log.txt", "blender.log")]
     text = "\n".join(f"--- {f.name}\n{f.read_text(encoding='utf-8', errors='replace')}" for f in logs)
-    with contextlib.suppress(OSError):
-        (out / "log.txt").write_text(text, encoding="utf-8")
-        return out / "log.txt"
-    return None
-
-
-def _publish(job: Path, out: Path) -> None:
-    """Give the finished files their final names; each is whole before it appears."""
-    if missing := [name for name in RESULTS if not (job / _source(name)).is_file()]:
-        raise SkyloopError(ErrorKind.INTERNAL, f"Blender ended without writing {', '.join(missing)}.")
-    (out / "result.json").unlink(missing_ok=True)  # of an earlier run: the set is incomplete from here on
-    for name in RESULTS:
-        try:
-            (job / _source(name)).replace(out / name)
-        except OSError as error:
-            raise write_error(error, out / name) from error
-
-
-def _source(name: str) -> str:
-    """The job's own preview is the low-resolution one of its progress; the scene's picture has another name there."""
-    return "render.png" if name == "preview.png" else name
-
-
-@contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """A polite kill is treated as Ctrl-C: everything is cleaned up."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    stage.log.write_text(text, encoding="utf-8")
 
 
 class _Parser(argparse.ArgumentParser):
     """One line for a wrong command line, as for every wrong request."""
 
-    def error(self, message: str) -> Any:
-        self.exit(2, f"skyloop: {message}. See --help.\n")
+    def error(self, message: str) -> NoReturn:
+        raise bad_request(f"{message}.", "See --help.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -300,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", default=f"{default.width}x{default.height}", metavar="WxH", help="pixels, 2:1 (default %(default)s)")
     add("--frames", type=int, default=default.frames, metavar="N", help="length of the loop (default %(default)s)")
     add("--fps", type=float, default=default.fps, metavar="N", help="frames per second (default %(default)s)")
-    add("--seed", type=int, default=default.seed, metavar="N", help="same seed, same sky (default %(default)s)")
+    add("--seed", type=int, metavar="N", help="repeat an earlier sky (default: a new one, named in result.json)")
     add("--steps", type=int, default=0, metavar="N", help="refinement steps (default: the model's own)")
     add("--guidance", type=float, default=0.0, metavar="G", help="strictness about the prompt (default: the model's)")
     add("--fov", type=float, default=default.fov_deg, metavar="DEG", help="sky composed as one picture (%(default)s)")

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 
 from ..jobs.failures import as_skyloop_error
 from ..protocol import ErrorKind, SkyloopError, finite
@@ -23,13 +24,21 @@ _MAX_CHARS = 300  # of a message: one that quotes what was typed stays a line
 
 def main(argv: list[str]) -> int:
     """Run one command and return the exit code."""
-    as_json = "--json" in argv
+
+    def run() -> object:
+        options = parse(argv)
+        return options.run(options, argv)
+
+    return guarded(run, as_json="--json" in argv)
+
+
+def guarded(run: Callable[[], object], *, as_json: bool) -> int:
+    """Call ``run`` as a command: what it returns is the document, what it raises becomes one line; the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name in another encoding is no reason to fail
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an orderly end, like Ctrl-C
     try:
-        options = parse(argv)
-        document = options.run(options, argv)
+        document = run()
     except FailedError as failure:
         return _report(failure.error, failure.log, as_json=as_json)
     except SkyloopError as error:

@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,15 +146,15 @@ def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
         shutil.rmtree(job.path, ignore_errors=True)
 
 
-def publish(job: Job, folder: Path) -> None:
-    """Move a finished staged job's files into ``folder``, in place of an earlier result's.
+def publish(job: Job, folder: Path, outputs: Sequence[str] = OUTPUTS) -> None:
+    """Move a finished staged job's files into ``folder``, in place of an earlier result's; video first, index last.
 
     ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it. Raises
     ``SkyloopError`` when a file cannot be replaced, as on Windows while a player shows it; the new files are then kept
     in a folder of their own, which the error names, and the earlier result stays if its video did.
     """
     try:
-        _replace_outputs(job.path, folder)
+        _replace_outputs(job.path, folder, outputs)
     except SkyloopError as error:
         kept = folder / job.path.name.removeprefix(".")
         with writing(kept):
@@ -163,8 +163,8 @@ def publish(job: Job, folder: Path) -> None:
         raise SkyloopError(ErrorKind.INTERNAL, error.message, hint) from error
 
 
-def _replace_outputs(source: Path, target: Path) -> None:
-    video, *others, index = OUTPUTS
+def _replace_outputs(source: Path, target: Path, outputs: Sequence[str]) -> None:
+    video, *others, index = outputs
     earlier = source / "earlier-result.json"
     if (target / index).is_file():
         commit(target / index, earlier)

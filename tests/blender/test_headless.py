@@ -68,9 +68,9 @@ def test_a_crash_is_one_line_with_the_log(start, tmp_path: Path) -> None:
     out, progress = process.communicate(timeout=120)
     assert process.returncode == 1 and out == ""
     last = progress.strip().splitlines()[-1]
-    assert "stopped unexpectedly" in last and str(tmp_path / "out" / "log.txt") in last
-    assert [f.name for f in (tmp_path / "out").iterdir()] == ["log.txt"]
-    assert "model file is damaged" in (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
+    assert "stopped unexpectedly" in last and str(tmp_path / "out" / "failed.log.txt") in last
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["failed.log.txt"]
+    assert "model file is damaged" in (tmp_path / "out" / "failed.log.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")

@@ -36,7 +36,7 @@ def headless(skyloop: ModuleType) -> ModuleType:
         (["sky", "--out", "OUT", "--front", "inf"], "front inf"),
         (["sky", "--out", "OUT", "--fov", "200"], "fov 200"),
         (["sky", "--out", "OUT", "--device", "abacus"], "abacus"),
-        (["sky", "--out", "FILE"], "is a file"),
+        (["sky", "--out", "FILE"], "is not a folder"),
         (["sky", "--out", "FILE/inside"], "FILE"),
         (["sky", "--out", "OUT", "--blender", "/nowhere/blender"], "no Blender at /nowhere/blender"),
         (["sky", "--out", "OUT", "--blender", "FILE"], "no Blender at"),
