@@ -8,6 +8,7 @@ file loops without a gap; there is no audio for the same reason.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from .files import begin, commit, discard, write_error
 
 BT709 = 1  # the number of BT.709 in ITU-T H.273, for primaries, transfer and matrix alike
 CRF = 15
+_MOST_THREADS = 8  # each holds a frame, which at 8192x4096 is 200 MB with all that the encoder keeps of it
 _FULL_CHROMA = Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | _FULL_CHROMA
 _HD_HEIGHT = 720  # untagged video of this height or more is BT.709 by convention, smaller is BT.601
@@ -125,6 +127,7 @@ def _add_stream(container: Any, width: int, height: int, rate: Fraction) -> Any:
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.time_base = 1 / rate
     context = stream.codec_context
+    context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)
     context.color_primaries = context.color_trc = context.colorspace = BT709
     context.color_range = ColorRange.MPEG
     return stream
