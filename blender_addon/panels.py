@@ -184,7 +184,8 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
         row.operator(SKYLOOP_OT_front_from_camera.bl_idname, text="", icon="CAMERA_DATA")
         if not world.is_sky(scene.world):
             return
-        background = next((n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground"), None)
+        nodes = scene.world.node_tree.nodes if scene.world.node_tree else ()
+        background = next((n for n in nodes if n.bl_idname == "ShaderNodeBackground"), None)
         if background:
             layout.prop(background.inputs["Strength"], "default_value", text="Strength")
         self.draw_timeline(context, scene)

@@ -39,11 +39,10 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "device")
-        layout.prop(self, "output_folder")
-        layout.prop(self, "runtime_folder")
+        layout.prop(self, "output_folder", placeholder=str(places.output_root()))
+        layout.prop(self, "runtime_folder", placeholder=str(runtime.home()))
         box = layout.box()
         box.label(text=now.label, icon=now.status_icon)
-        box.label(text=f"Folder: {places.runtime_home() or runtime.home()}", icon="FILE_FOLDER")
         if now.busy:
             row = box.row(align=True)
             row.progress(factor=now.progress.factor, text=now.progress.text)

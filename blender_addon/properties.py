@@ -47,7 +47,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         name="Avoid", description="What should not be seen; may stay empty", maxlen=MAX_PROMPT_CHARS
     )
     seed: IntProperty(name="Seed", description="The same seed and settings give the same sky", min=0, default=0)
-    random_seed: BoolProperty(name="New Seed Each Time", description="Draw a new seed for every run", default=True)
+    random_seed: BoolProperty(name="New Each Time", description="Draw a new seed for every run", default=True)
     quality: EnumProperty(name="Quality", description="Size of the sky", items=QUALITY_ITEMS, default="STANDARD")
     custom_width: IntProperty(
         name="Width",
@@ -90,7 +90,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         max=30.0,
     )
     auto_apply: BoolProperty(
-        name="Use as World When Done",
+        name="Apply When Done",
         description="Put the finished sky into this scene's World; one undo step, and the old World is kept",
         default=True,
     )

@@ -39,7 +39,8 @@ class BlenderSession(Session):
     """The session together with what Blender shows of it: previews, history, and where a finished sky goes."""
 
     def __init__(self) -> None:
-        super().__init__(InstalledRuntime(places.runtime_home()))
+        super().__init__(InstalledRuntime())
+        self.fresh = True  # nothing has been looked up yet: during ``register`` Blender's data cannot be read
         self.images = bpy.utils.previews.new()
         self.target = ""  # the scene that asked for the running job; empty once another file was opened
         self.just_done: Path | None = None  # finished but not applied: offered by the panel
@@ -131,6 +132,10 @@ _current: BlenderSession | None = None
 def current() -> BlenderSession:
     """The session of this Blender. Only valid between ``register`` and ``unregister``."""
     assert _current is not None
+    if _current.fresh:
+        _current.fresh = False
+        runtime_moved()
+        _current.scan_history()
     return _current
 
 
@@ -149,7 +154,7 @@ def _timer() -> float | None:
     if _current is None:
         return None
     try:
-        _current.step()
+        current().step()
     except Exception:
         log.exception("tick")
     return BUSY_PERIOD_S if _current.busy else IDLE_PERIOD_S
@@ -176,28 +181,18 @@ def wake() -> None:
         bpy.app.timers.register(_timer, first_interval=BUSY_PERIOD_S, persistent=True)
 
 
-def _first_look() -> None:
-    """After ``register``, where Blender's data cannot be read yet."""
-    if _current:
-        _current.refresh()
-        _current.scan_history()
-
-
 def register() -> None:
     global _current
     _current = BlenderSession()
     bpy.app.handlers.load_pre.append(_before_load)
     bpy.app.handlers.load_post.append(_after_load)
-    bpy.app.timers.register(_first_look, first_interval=0.1)
     bpy.app.timers.register(_timer, first_interval=IDLE_PERIOD_S, persistent=True)
-    _current.refresh()
 
 
 def unregister() -> None:
     global _current
-    for timer in (_timer, _first_look):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    if bpy.app.timers.is_registered(_timer):
+        bpy.app.timers.unregister(_timer)
     bpy.app.handlers.load_pre.remove(_before_load)
     bpy.app.handlers.load_post.remove(_after_load)
     if _current:

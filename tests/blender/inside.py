@@ -91,7 +91,10 @@ def install(args: dict[str, Any]) -> Any:
 
 def look(args: dict[str, Any]) -> Any:
     """What a later Blender finds enabled by its preferences alone."""
-    bpy.ops.wm.read_userpref()
+    if MODULE in bpy.context.preferences.addons:
+        addon_utils.reset_all()
+    else:  # bpy 5.2 begins without the user's preferences
+        bpy.ops.wm.read_userpref()
     return {"enabled": MODULE in bpy.context.preferences.addons, "registered": registered()}
 
 
