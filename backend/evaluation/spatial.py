@@ -36,7 +36,7 @@ class ReferenceView:
 
 
 def ratio(a: float, b: float, still: float = STILL) -> float:
-    """a / b, and 1 where both are next to nothing."""
+    """a / b, and 1 where both are far below ``still``."""
     return float((a + still) / (b + still))
 
 
@@ -69,25 +69,25 @@ def seam(greys: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
         steps += cv2.absdiff(right, grey)
         kinks += cv2.absdiff(step, np.roll(step, 1, axis=1))
     step, kink = typical(steps / len(greys), weights), typical(kinks / len(greys), weights)
-    near = max(2, greys.shape[2] // 12)
-    return (
-        ratio(step[-1], float(np.median(np.r_[step[:near], step[-1 - near : -1]]))),
-        ratio(max(kink[-1], kink[0]), float(np.median(np.r_[kink[1 : near + 1], kink[-1 - near : -1]]))),
-    )
+    return ratio(step[-1], _nearby(step)), ratio(max(kink[-1], kink[0]), _nearby(kink[1:]))
+
+
+def _nearby(profile: np.ndarray) -> float:
+    """Median of a ring of columns (n,) within 30 degrees of its last one, which is not counted itself."""
+    near = max(2, len(profile) // 12)
+    return float(np.median(np.r_[profile[:near], profile[-1 - near : -1]]))
 
 
 def seam_color(frames: np.ndarray, weights: np.ndarray) -> float:
-    """The step of :func:`seam` for colour alone (Cr and Cb), at a quarter of the width; pass below 1.3.
-
-    Steps of less than a tenth of a level, which the coding of a plain sky leaves anywhere, count for nothing.
-    """
-    steps = np.zeros(frames.shape[2] // 4)
+    """The step of :func:`seam` for colour alone (Cr and Cb), at a quarter of the width; pass below 1.3."""
+    height, width = frames.shape[1], frames.shape[2] // 4
+    steps = np.zeros((height, width), np.float32)
     for frame in frames:
-        small = cv2.resize(frame, (len(steps), frame.shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         colour = 255 * cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[..., 1:]
-        steps += weights @ np.abs(np.roll(colour, -1, axis=1) - colour).mean(axis=2)
-    steps /= len(frames)
-    return ratio(steps[-1], float(np.median(steps[:-1])), still=0.1)
+        steps += np.abs(np.roll(colour, -1, axis=1) - colour).mean(axis=2)
+    profile = typical(steps / len(frames), weights)
+    return ratio(profile[-1], _nearby(profile), still=0.1)
 
 
 def arc_percentile(greys: np.ndarray, points: np.ndarray, normals: np.ndarray, *, draws: int = 200) -> float:
