@@ -24,11 +24,11 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.gain = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         scale = torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-6)
-        return x * scale.to(x.dtype) * self.gain.to(x.dtype)
+        return x * scale.to(x.dtype) * self.gain.to(x.dtype)[:, None, None]
 
 
 class ResidualBlock(nn.Module):

@@ -181,7 +181,7 @@ class NoisyReconstruction(nn.Module):
 
 def train_autoencoder(run: Run, pixels: Tensor, held_out: Tensor, seconds: float, batch: int) -> FrameAutoencoder:
     """``pixels`` and ``held_out``: (N, F, 3, 128, 128) uint8."""
-    net = FrameAutoencoder().to(run.device, memory_format=torch.channels_last)
+    net = FrameAutoencoder().to(run.device)
     around = NoisyReconstruction(net)
     trainer = Trainer(run, "autoencoder", net, around=around, peak=1e-3, hold=0.4, seconds=seconds, ema=0.999)
 
@@ -192,7 +192,7 @@ def train_autoencoder(run: Run, pixels: Tensor, held_out: Tensor, seconds: float
             images = pixels[clip, frame].float() / 127.5 - 1
             if torch.rand(()) < 0.5:
                 images = images.flip(-1)
-            yield images.to(memory_format=torch.channels_last)
+            yield images
 
     def loss_of(parallel: nn.Module, images: Tensor) -> Tensor:
         with run.autocast():
@@ -222,8 +222,7 @@ def encode_clips(run: Run, net: FrameAutoencoder, pixels: Tensor) -> Tensor:
     parts = []
     for clips in pixels.split(32):
         with run.autocast():
-            frames = (clips.flatten(0, 1).float() / 127.5 - 1).to(memory_format=torch.channels_last)
-            z = net.encode(frames)
+            z = net.encode(clips.flatten(0, 1).float() / 127.5 - 1)
         parts.append(z.half().unflatten(0, clips.shape[:2]).transpose(1, 2))
     return torch.cat(parts).contiguous()
 
