@@ -20,7 +20,7 @@ import addon_utils
 
 MODULE = "bl_ext.user_default.skyloop"
 EYE_HEIGHT_M = 1.7
-VIEW_DEG = 85.0
+VIEW_FOV_DEG, VIEW_PITCH_DEG = 85.0, 10.0  # somewhat upwards: it is about the sky
 PREVIEW_SIZE_PX = (640, 360)
 PREVIEW_SAMPLES = 4
 
@@ -123,12 +123,12 @@ def make_scene(job: Path, plan: dict[str, Any]) -> None:
 
 
 def eye_level_camera(front_deg: float) -> bpy.types.Object:
-    """A camera at a standing person's eyes that looks at the horizon where the sky's middle is."""
+    """A camera at a standing person's eyes that looks just above the horizon where the sky's middle is."""
     data = bpy.data.cameras.new("Camera")
-    data.angle = math.radians(VIEW_DEG)
+    data.angle = math.radians(VIEW_FOV_DEG)
     camera = bpy.data.objects.new("Camera", data)
     camera.location = (0.0, 0.0, EYE_HEIGHT_M)
-    camera.rotation_euler = (math.radians(90.0), 0.0, math.radians(-front_deg))
+    camera.rotation_euler = (math.radians(90.0 + VIEW_PITCH_DEG), 0.0, math.radians(-front_deg))
     bpy.context.scene.collection.objects.link(camera)
     return camera
 

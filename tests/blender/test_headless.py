@@ -10,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from backend import runtime
 
 from .conftest import FRAMES, LANDMARKS, Blender
 from .test_world import close
@@ -61,6 +64,46 @@ def test_a_prompt_becomes_a_scene(start, blender: Blender, tmp_path: Path) -> No
     assert scene["job"] == str(made) and scene["world"] == "Skyloop: northern lights"
     assert scene["looks_at_deg"] == 90.0 and scene["eye_height"] == pytest.approx(1.7)
     assert scene["size"] == [640, 360] and close(scene["centre"], LANDMARKS[0.0])
+
+
+def test_the_real_engine_ends_as_a_scene_that_plays(blender: Blender, repository: Path, tmp_path: Path) -> None:
+    about = runtime.status("backend")
+    if not about["ready"]:
+        pytest.skip("no private runtime: python3 -m tests makes it")
+    request = [
+        "storm over the sea",
+        "--size",
+        "256x128",
+        "--frames",
+        "4",
+        "--steps",
+        "2",
+        "--fov",
+        "110",
+        "--seed",
+        "3",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "blender_addon",
+        *request,
+        "--out",
+        str(tmp_path),
+        "--blender",
+        str(blender.python),
+    ]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["request"]["seed"] == 3 and {"seam", "loop"} <= set(result["figures"])
+    shots = [[frame, yaw, pitch] for frame in (1, 3, 5) for yaw, pitch in ((0, 0), (120, 40), (-120, 20), (60, -30))]
+    seen = np.array(blender.ask("render_saved", blend=tmp_path / "scene.blend", shots=shots)).reshape(3, -1)
+    first, middle, again = seen
+    assert np.abs(first - again).max() <= 1, "frame 1 and 1 + N are the same movie frame"
+    assert np.abs(first - middle).max() > 1, "the sky stands still"
+    assert seen.std() > 4, "the sky is one flat colour"
 
 
 def test_a_crash_is_one_line_with_the_log(start, tmp_path: Path) -> None:
