@@ -64,7 +64,7 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         layout = self.layout
         if now.state is State.INSTALLING:
             layout.label(text="Setting up the generator", icon="IMPORT")
-            layout.progress(factor=now.progress.factor, text=now.progress.text)
+            layout.progress(factor=now.progress.factor, text=now.progress_text)
             layout.operator(SKYLOOP_OT_cancel.bl_idname, icon="X")
             paragraph(layout, context, "You can go on working. If it is interrupted, it goes on from there next time.")
             return
@@ -106,7 +106,7 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
 
     def draw_running(self, layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
         row = layout.row(align=True)
-        row.progress(factor=now.progress.factor, text=now.progress.text)
+        row.progress(factor=now.progress.factor, text=now.progress_text)
         row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X")
         if icon := now.picture(now.preview, now.preview_edition):
             layout.template_icon(icon_value=icon, scale=9.0)

@@ -45,7 +45,7 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
         box.label(text=now.label, icon=now.status_icon)
         if now.busy:
             row = box.row(align=True)
-            row.progress(factor=now.progress.factor, text=now.progress.text)
+            row.progress(factor=now.progress.factor, text=now.progress_text)
             row.operator("skyloop.cancel", text="", icon="X")
         else:
             row = box.row()

@@ -13,11 +13,11 @@ import bpy
 import bpy.utils.previews
 from bpy.app.handlers import persistent
 
-from ..backend.protocol import GenerateRequest
+from ..backend.protocol import ErrorKind, GenerateRequest
 from . import places
 from .core import jobs
 from .core.installed import InstalledRuntime
-from .core.session import Session, State
+from .core.session import Problem, Session, State
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ class BlenderSession(Session):
                 bpy.ops.skyloop.apply_world("EXEC_DEFAULT", True, job=str(job))
             except RuntimeError as error:
                 log.error("apply: %s", error)
+                self.problem = Problem(ErrorKind.INTERNAL, str(error).strip().removeprefix("Error: "), "")
 
     def end(self) -> None:
         self.close()

@@ -67,7 +67,7 @@ class BackendClient:
             raise SkyloopError(
                 ErrorKind.INTERNAL,
                 f"The generator could not be started: {error.strerror or error}.",
-                "Use Repair in the Skyloop preferences.",
+                "Use Install Anew in the Skyloop preferences.",
             ) from error
         self._readers = [
             threading.Thread(target=self._read_events, daemon=True, name="skyloop-events"),
@@ -123,7 +123,7 @@ class BackendClient:
             return SkyloopError(
                 ErrorKind.INTERNAL,
                 f"The generator did not answer within {self._hello_timeout_s:.0f} seconds of its start.",
-                "Try again; if it stays so, use Repair in the Skyloop preferences.",
+                "Try again; if it stays so, use Install Anew in the Skyloop preferences.",
             )
         if self.ready and now - self._heard_at > self._silence_timeout_s:
             return SkyloopError(
@@ -160,7 +160,7 @@ class BackendClient:
             raise SkyloopError(
                 ErrorKind.INTERNAL,
                 f"The generator speaks protocol {spoken}, this add-on {PROTOCOL_VERSION}.",
-                "Use Repair in the Skyloop preferences to bring them to the same version.",
+                "Use Install Anew in the Skyloop preferences to bring them together.",
             )
         self.devices = list(hello.data.get("devices", []))
         self.ready = True
@@ -181,6 +181,7 @@ class BackendClient:
                 with contextlib.suppress(queue.Full):
                     self._events.put(event, timeout=0.2)
                     break
+            self._heard_at = time.monotonic()  # the time that Blender kept us waiting is not the child's silence
 
     def _read_log(self) -> None:
         for line in _lines(self._process.stderr):

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
 TICK_BUDGET_S = 0.004
+LEFT_AFTER_S = 3.0  # earlier than this a phase's pace says little
 
 
 class State(StrEnum):
@@ -136,6 +137,7 @@ class Session:
         self.runtime = runtime
         self.state = State.NOT_INSTALLED
         self.progress = Progress("")
+        self._phase_began = 0.0
         self.problem: Problem | None = None
         self.job: Path | None = None
         self.preview: Path | None = None
@@ -157,6 +159,15 @@ class Session:
     @property
     def label(self) -> str:
         return LABELS[self.state]
+
+    @property
+    def progress_text(self) -> str:
+        """The present phase, how far it is and, once that can be told, how long it will take yet."""
+        elapsed_s, share = time.monotonic() - self._phase_began, self.progress.factor
+        if elapsed_s < LEFT_AFTER_S or not 0.02 < share < 1.0:
+            return self.progress.text
+        left_s = round(elapsed_s * (1 - share) / share)
+        return f"{self.progress.text}, {left_s // 60}:{left_s % 60:02d} left"
 
     @property
     def client(self) -> BackendClient | None:
@@ -261,7 +272,7 @@ class Session:
             case "accepted" if self.state is State.STARTING:
                 self._enter(State.RUNNING)
             case "phase" if self.state is not State.CANCELLING:
-                self.progress = Progress.of(event)
+                self._follow_phase(Progress.of(event))
                 self._enter(State.RUNNING)
             case "preview" if self.job:
                 # Only the name counts: nothing outside the job folder is ever opened.
@@ -276,10 +287,15 @@ class Session:
             case "failed":
                 self._fail(_error_of(event), log_file=str(data.get("log", "")))
 
+    def _follow_phase(self, progress: Progress) -> None:
+        if progress.name != self.progress.name:
+            self._phase_began = time.monotonic()
+        self.progress = progress
+        self.revision += 1
+
     def _follow_installer(self, installer: _Installer) -> None:
         if installer.progress != self.progress and not installer.cancelled.is_set():
-            self.progress = installer.progress
-            self.revision += 1
+            self._follow_phase(installer.progress)
         if installer.is_alive():
             return
         self._installer = None

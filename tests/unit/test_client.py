@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -80,9 +81,13 @@ def run_until(session, condition, timeout_s: float = 20.0) -> None:
 def gone(pid: int, timeout_s: float = 10.0) -> bool:
     """Whether the process has ended and has been waited for."""
     end = time.monotonic() + timeout_s
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
         time.sleep(0.02)
-    return not Path(f"/proc/{pid}").exists()
+    return False
 
 
 def test_a_job_runs_from_request_to_result(make_session, tmp_path: Path) -> None:
@@ -224,6 +229,31 @@ def test_a_failed_installation_is_shown(make_session, error: Exception) -> None:
     session.install()
     run_until(session, lambda: not session.busy)
     assert session.state is State.NOT_INSTALLED and "boom" in session.problem.message
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (("download", 5, 20, "MB"), "Downloading: 5 of 20 MB"),
+        (("download", 5, 0, "MB"), "Downloading: 5 MB"),
+        (("layout", 24, 96, "window"), "Composing the sky: 25 %"),
+        (("refine 2", 1, 4, "window"), "Refining the sky, part 2: 25 %"),
+        (("load", 0, 1, "model"), "Loading the model"),
+        (("something new", 1, 2, ""), "Something new: 50 %"),
+    ],
+)
+def test_progress_is_told_in_words(progress: tuple[str, int, int, str], text: str) -> None:
+    assert session_module.Progress(*progress).text == text
+
+
+def test_the_time_left_follows_the_pace_of_the_phase(make_session, monkeypatch) -> None:
+    session, now = make_session("ok"), [100.0]
+    monkeypatch.setattr(session_module.time, "monotonic", lambda: now[0])
+    for done, at in ((0, 100.0), (20, 130.0)):
+        now[0] = at
+        session._follow_phase(session_module.Progress("layout", done, 100, "window"))
+    assert session.progress_text == "Composing the sky: 20 %, 2:00 left"
+    monkeypatch.undo()
 
 
 def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:
