@@ -347,6 +347,7 @@ def describe(args: dict[str, Any]) -> Any:
 def greyed_out(args: dict[str, Any]) -> Any:
     """Why Generate cannot be pressed, in each situation."""
     addon_utils.enable(MODULE, default_set=True)
+    bpy.context.preferences.addons[MODULE].preferences.runtime_folder = str(Path(args["answer"]).with_name("empty"))
     why = part("blender_addon.operators").why_not_generate
     found = {"installed": bpy.ops.skyloop.generate.poll(), "not_installed": why(bpy.context)}
     session = use_fake(args["film"], "slow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def test_the_zip_holds_both_halves_and_no_tests(extension_zip: Path, repository:
     assert weights <= names
     unwanted = [n for n in names if n.startswith(("tests/", "docs/", ".")) or "__pycache__" in n or "/training/" in n]
     assert unwanted == []
+
+
+def test_the_engine_runs_from_what_the_zip_holds(extension_zip: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(extension_zip) as archive:
+        archive.extractall(tmp_path)
+    code = "from backend.engine import Engine; print(Engine().model('builtin', 'cpu').spec.id)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "builtin", done.stderr
 
 
 def test_installed_switched_off_and_on_again(bare_blender: Blender, extension_zip: Path) -> None:
