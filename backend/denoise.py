@@ -95,9 +95,7 @@ def _merge(clean: list[Tensor], weights: list[Tensor], window: Window, predictio
     clean[window.chart].index_put_((channels, *(i[None] for i in where)), prediction * w, accumulate=True)
 
 
-def denoise(
-    model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float
-) -> Iterator[Progress]:
+def denoise(model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float) -> Iterator[Progress]:
     """Take ``canvas`` from noise level ``sigmas[0]`` to ``sigmas[-1]``, in place, one scheduler step of the whole canvas at a time.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only a window

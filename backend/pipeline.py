@@ -31,7 +31,7 @@ from .media.files import atomic_write
 from .media.stills import write_png
 from .media.video import VideoWriter
 from .models.base import ModelSpec, VideoModel
-from .motion_guidance import refined
+from .motion_guidance import renoise, upsample
 from .protocol import Event, GenerateRequest, phase
 
 # Noise level from which each further stage refines the one before: enough to make detail, too little to move the layout.
@@ -103,13 +103,18 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
     frames = request.frames if request.loop else max(request.frames, model.spec.frames)
     stages, canvas = plan(request, model.spec), None
     for number, stage in enumerate(stages):
-        noise = white_noise(stage.charts, model.spec.channels, frames, generator)
-        if canvas is None:
-            canvas = Canvas(stage.charts, noise, request.loop, 1 / request.fps)
-        else:
-            canvas = refined(canvas, stage.charts, stage.sigma, noise)
-        sigmas = starting_at(model.sigmas(steps), stage.sigma)
         name = "layout" if number == 0 else f"refine {number}" if len(stages) > 2 else "refine"
+        latents = white_noise(stage.charts, model.spec.channels, frames, generator)
+        if canvas is not None:
+            with clock("upsample"):
+                for start, clean in upsample(model, canvas, stage.charts):
+                    yield phase("upsample", start, frames, "frame")
+                    part = slice(start, start + clean[0].shape[1])
+                    for z, c in zip(latents, clean, strict=True):
+                        z[:, part] = renoise(c, z[:, part], stage.sigma)
+                yield phase("upsample", frames, frames, "frame")
+        canvas = Canvas(stage.charts, latents, request.loop, 1 / request.fps)
+        sigmas = starting_at(model.sigmas(steps), stage.sigma)
         with clock(name):
             for p in denoise(model, canvas, text, sigmas, guidance):
                 yield phase(name, p.step * p.windows + p.window, p.steps * p.windows, "window")
@@ -120,7 +125,10 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
     assert canvas is not None
 
     shown, middle = [], request.frames // 2
-    with clock("decode"), VideoWriter(job / "sky.mp4", request.width, request.height, request.fps, request.frames) as video:
+    with (
+        clock("decode"),
+        VideoWriter(job / "sky.mp4", request.width, request.height, request.fps, request.frames) as video,
+    ):
         size = (request.height, request.width)
         for i, frame in enumerate(decode_frames(model, canvas.charts, canvas.latents, *size, range(request.frames))):
             video.write(frame)
@@ -162,7 +170,9 @@ def starting_at(sigmas: list[float], sigma: float) -> list[float]:
     return sigmas if sigma >= 1 else [sigma, *(s for s in sigmas if s < 0.97 * sigma)]
 
 
-def write_preview(model: VideoModel, charts: list[Chart], clean: list[Tensor], request: GenerateRequest, job: Path) -> None:
+def write_preview(
+    model: VideoModel, charts: list[Chart], clean: list[Tensor], request: GenerateRequest, job: Path
+) -> None:
     """The first frame of the predicted clean canvas, small."""
     height = min(PREVIEW_HEIGHT, request.height)
     width = max(1, round(height * request.width / request.height))
@@ -204,4 +214,4 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.perf_counter() - start, 3)
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)

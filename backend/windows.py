@@ -85,7 +85,10 @@ def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
         weight = torch.ones(window)
         following = starts[(k + 1) % count] + (length if k == count - 1 else 0)
         preceding = starts[k - 1] - (length if k == 0 else 0)
-        for border, side in ((_border(preceding, start, window, shift), 1), (_border(start, following, window, shift), -1)):
+        for border, side in (
+            (_border(preceding, start, window, shift), 1),
+            (_border(start, following, window, shift), -1),
+        ):
             if border is not None:
                 weight = weight * ((position + start - border) * (side / FEATHER_CELLS) + 0.5).clamp(1e-3, 1)
         spans.append(Span((torch.arange(window) + start) % length, weight))
@@ -101,7 +104,9 @@ def _border(first: int, second: int, window: int, shift: float) -> float | None:
     return second + overlap / 2 + (shift - 0.5) * slack
 
 
-def layout(sizes: list[tuple[int, int, bool]], frames: int, loop: bool, step: int, window: tuple[int, int]) -> list[Window]:
+def layout(
+    sizes: list[tuple[int, int, bool]], frames: int, loop: bool, step: int, window: tuple[int, int]
+) -> list[Window]:
     """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells."""
     span_frames, cells = window
     windows = []

@@ -46,7 +46,7 @@ class Oracle:
     """
 
     device = torch.device("cpu")
-    decoder_halo = 2
+    halo = 2
 
     def __init__(self, block: int = 1, window_batch: int = 6, smooth: SmoothOracle | None = None) -> None:
         self.spec = replace(SPEC, window_batch=window_batch)
@@ -75,3 +75,7 @@ class Oracle:
         """A local picture: each cell's first channel, smoothed over its neighbours, blown up eight times."""
         smooth = torch.nn.functional.avg_pool2d(latents[:, :1], 3, 1, 1, count_include_pad=False)
         return smooth.repeat_interleave(8, 2).repeat_interleave(8, 3).expand(-1, 3, -1, -1).sigmoid()
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """A cell's mean brightness, as every channel, undoing the sigmoid."""
+        return torch.nn.functional.avg_pool2d(frames[:, :1], 8).clamp(1e-4, 1 - 1e-4).logit().expand(-1, 2, -1, -1)

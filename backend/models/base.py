@@ -61,7 +61,11 @@ class VideoModel(Protocol):
         """Latents (N, channels, rows, columns) of single frames -> RGB (N, 3, rows * ratio, columns * ratio) in [0, 1]."""
         ...
 
+    def encode(self, frames: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], sides multiples of ratio -> latents of single frames; inverse of :meth:`decode`."""
+        ...
+
     @property
-    def decoder_halo(self) -> int:
-        """Latent cells around a tile that decoding it exactly needs."""
+    def halo(self) -> int:
+        """Latent cells around a tile that decoding it, or encoding its picture, exactly needs."""
         ...

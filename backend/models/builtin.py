@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .autoencoder import DECODER_HALO, LATENT_CHANNELS, SPATIAL_RATIO, FrameAutoencoder
+from .autoencoder import HALO, LATENT_CHANNELS, SPATIAL_RATIO, FrameAutoencoder
 from .base import ModelSpec, View
 from .denoiser import WINDOW_CELLS, WINDOW_FRAMES, Condition, Denoiser
 from .storage import load_weights
@@ -26,7 +26,7 @@ SPEC = ModelSpec(
     frames=WINDOW_FRAMES,
     cells=WINDOW_CELLS,
     ratio=SPATIAL_RATIO,
-    steps=16,
+    steps=12,
     guidance=3.0,
     window_batch=6,
 )
@@ -45,7 +45,7 @@ class BuiltinModel:
     """Implements :class:`.base.VideoModel`."""
 
     spec = SPEC
-    decoder_halo = DECODER_HALO
+    halo = HALO
 
     def __init__(self, device: torch.device | str = "cpu", folder: Path = WEIGHTS) -> None:
         """Load the weights. Raises ``missing_model`` when they are absent or damaged."""
@@ -53,7 +53,9 @@ class BuiltinModel:
         self.dtype = compute_dtype(self.device)
         facts = json.loads((folder / "training.json").read_text())
         shape = (1, SPEC.channels, 1, 1)
-        self.mean, self.std = (torch.tensor(facts[k], device=self.device).reshape(shape) for k in ("latent_mean", "latent_std"))
+        self.mean, self.std = (
+            torch.tensor(facts[k], device=self.device).reshape(shape) for k in ("latent_mean", "latent_std")
+        )
         self.text = TextEncoder()
         self.autoencoder = FrameAutoencoder().eval()
         self.autoencoder.load_state_dict(load_weights(folder / "autoencoder.safetensors"))
@@ -91,3 +93,8 @@ class BuiltinModel:
         z = latents.to(self.device) * self.std + self.mean
         z = z.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return (self.autoencoder.decode(z).float() / 2 + 0.5).clamp(0, 1)
+
+    @torch.inference_mode()
+    def encode(self, frames: Tensor) -> Tensor:
+        x = (frames.to(self.device) * 2 - 1).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return (self.autoencoder.encode(x).float() - self.mean) / self.std

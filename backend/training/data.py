@@ -62,7 +62,9 @@ def render_clips(renderer: Renderer, encoder: TextEncoder, count: int, rng: rand
     return Clips((frames * 255).round().to(torch.uint8), tokens.reshape(count, CAPTIONS_PER_CLIP, -1), view.cpu())
 
 
-def render_bank(renderer: Renderer, encoder: TextEncoder, total: int, rng: random.Random, batch: int) -> Iterator[Clips]:
+def render_bank(
+    renderer: Renderer, encoder: TextEncoder, total: int, rng: random.Random, batch: int
+) -> Iterator[Clips]:
     """``total`` clips in batches of one sky each."""
     for _ in range(total // batch):
         yield render_clips(renderer, encoder, batch, rng)

@@ -90,7 +90,16 @@ class Trainer:
     """The loop both stages share: time-boxed, checkpointed, with an exponential moving average of the weights."""
 
     def __init__(
-        self, run: Run, name: str, net: nn.Module, *, around: nn.Module, peak: float, hold: float, seconds: float, ema: float
+        self,
+        run: Run,
+        name: str,
+        net: nn.Module,
+        *,
+        around: nn.Module,
+        peak: float,
+        hold: float,
+        seconds: float,
+        ema: float,
     ) -> None:
         """``net`` holds the weights, ``around`` is what the loss calls (``net`` itself, or a module that holds it)."""
         self.run, self.name, self.net = run, name, net
@@ -115,7 +124,9 @@ class Trainer:
         torch.save({**state, "step": self.step, "used": self.used}, beside)
         beside.replace(self.path)
 
-    def train(self, batches: Iterator[Any], loss_of: Callable[[nn.Module, Any], Tensor], on_save: Callable[[], None]) -> None:
+    def train(
+        self, batches: Iterator[Any], loss_of: Callable[[nn.Module, Any], Tensor], on_save: Callable[[], None]
+    ) -> None:
         last, saved = time.time(), time.time()
         for batch in batches:
             progress = self.used / self.seconds
@@ -140,7 +151,9 @@ class Trainer:
                     break
                 if self.step % 500 == 0:
                     recent = self.losses[-25:]
-                    self.run.say(f"{self.name}: step {self.step}, {self.used:.0f} s, loss {sum(recent) / len(recent):.4f}")
+                    self.run.say(
+                        f"{self.name}: step {self.step}, {self.used:.0f} s, loss {sum(recent) / len(recent):.4f}"
+                    )
                 if self.run.any_wants_stop(now - saved > 60):
                     self.save()
                     on_save()
@@ -197,7 +210,9 @@ def train_autoencoder(run: Run, pixels: Tensor, held_out: Tensor, seconds: float
     def loss_of(parallel: nn.Module, images: Tensor) -> Tensor:
         with run.autocast():
             output, small_output, small = parallel(images)
-        return reconstruction_loss(output.float(), images) + 0.25 * reconstruction_loss(small_output.float(), small.float())
+        return reconstruction_loss(output.float(), images) + 0.25 * reconstruction_loss(
+            small_output.float(), small.float()
+        )
 
     def report() -> None:
         with trainer.averaged(), torch.no_grad(), run.autocast():

@@ -175,7 +175,7 @@ def test_no_file_outside_the_job_folder_is_named(make_session, tmp_path: Path) -
 
 def test_cancel_ends_the_job_and_keeps_the_process(make_session, tmp_path: Path) -> None:
     session = make_session("slow")
-    session.generate(REQUEST, tmp_path)
+    folder = session.generate(REQUEST, tmp_path)
     run_until(session, lambda: session.state is State.RUNNING)
     pid = session.client.pid
     session.cancel()
@@ -183,6 +183,7 @@ def test_cancel_ends_the_job_and_keeps_the_process(make_session, tmp_path: Path)
     run_until(session, lambda: not session.busy)
     assert session.state is State.READY and session.problem is None and not session.finished
     assert session.client.pid == pid and session.client.alive
+    assert not folder.exists()
 
 
 def test_a_process_that_ignores_cancel_is_stopped(make_session, tmp_path: Path, monkeypatch) -> None:
