@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, StringProperty
 from ..backend.protocol import SkyloopError
 from . import places, session, world
 from .core import jobs
-from .core.session import GENERATING, State
+from .core.state import GENERATING, State
 
 REPORT_LOG_CHARS = 8000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 
 from . import session, world
-from .core.session import GENERATING, State
+from .core.state import GENERATING, State
 from .operators import (
     SKYLOOP_OT_apply_world,
     SKYLOOP_OT_cancel,

@@ -17,7 +17,8 @@ from ..backend.protocol import ErrorKind, GenerateRequest
 from . import places
 from .core import jobs
 from .core.installed import InstalledRuntime
-from .core.session import Problem, Session, State
+from .core.session import Session
+from .core.state import Problem, State
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +223,9 @@ def _fill_history(found: list[jobs.Job]) -> None:
 
 
 def _redraw() -> None:
+    """Redraw the panels only: a viewport that renders must not start anew for a progress bar."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "PREFERENCES"}:
-                area.tag_redraw()
+            for region in area.regions:
+                if (area.type, region.type) in {("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW")}:
+                    region.tag_redraw()

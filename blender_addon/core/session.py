@@ -8,107 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from ...backend.protocol import Command, ErrorKind, Event, GenerateRequest, SkyloopError
-from ...backend.runtime.console import WORDS as INSTALLER_PHASES
 from . import jobs
 from .client import BackendClient
+from .state import GENERATING, LABELS, Problem, Progress, State
 
 log = logging.getLogger(__name__)
 
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
 TICK_BUDGET_S = 0.004
 LEFT_AFTER_S = 3.0  # earlier than this a phase's pace says little
-
-
-class State(StrEnum):
-    NOT_INSTALLED = "not_installed"
-    INSTALLING = "installing"
-    READY = "ready"
-    STARTING = "starting"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    FAILED = "failed"
-
-
-IDLE = frozenset({State.READY, State.FAILED})
-GENERATING = frozenset({State.STARTING, State.RUNNING, State.CANCELLING})
-LABELS = {
-    State.NOT_INSTALLED: "The generator is not installed",
-    State.INSTALLING: "Installing the generator",
-    State.READY: "Ready",
-    State.STARTING: "Starting the generator",
-    State.RUNNING: "Generating",
-    State.CANCELLING: "Cancelling",
-    State.FAILED: "The last run failed",
-}
-PHASES = INSTALLER_PHASES | {
-    "load": "Loading the model",
-    "layout": "Composing the sky",
-    "refine": "Refining the sky",
-    "decode": "Writing the movie",
-    "measure": "Checking the result",
-}
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the present phase is: ``done`` of ``total`` ``unit``s; a total of 0 means nobody knows."""
-
-    name: str
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-
-    @staticmethod
-    def of(event: Event) -> Progress:
-        """A ``phase`` event of the backend or the installer."""
-        data = event.data
-        try:
-            return Progress(str(data["name"]), int(data["done"]), int(data["total"]), str(data.get("unit", "")))
-        except (KeyError, TypeError, ValueError):
-            return Progress("Working")
-
-    @property
-    def factor(self) -> float:
-        return min(1.0, self.done / self.total) if self.total else 0.0
-
-    @property
-    def label(self) -> str:
-        """The phase's name for people; ``refine 2`` is the second part of ``refine``."""
-        first, _, number = self.name.partition(" ")
-        if number.isdigit() and first in PHASES:
-            return f"{PHASES[first]}, part {number}"
-        return PHASES.get(self.name, self.name.capitalize())
-
-    @property
-    def text(self) -> str:
-        """What a progress bar says."""
-        if self.unit == "MB":
-            return f"{self.label}: {self.done} of {self.total} MB" if self.total else f"{self.label}: {self.done} MB"
-        return f"{self.label}: {100 * self.factor:.0f} %" if self.total > 1 else self.label
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An error to show until the next attempt, and the file that tells more."""
-
-    kind: ErrorKind
-    message: str
-    hint: str
-    log: Path | None = None
-
-    @property
-    def line(self) -> str:
-        return f"{self.message} {self.hint}".strip()
 
 
 Report = Callable[[Progress], None]
@@ -260,7 +177,7 @@ class Session:
         if self.state is State.CANCELLING and time.monotonic() > self._cancel_by:
             log.warning("the backend did not heed cancel within %.0f s and is stopped", CANCEL_PATIENCE_S)
             self._drop_client(kill=True)
-            self._end_job()
+            self._drop_job()
 
     def _take(self, event: Event) -> None:
         """One event of the running job; those of a job given up earlier are passed over."""
@@ -283,7 +200,7 @@ class Session:
                 self.finished.append(self.job)
                 self._end_job()
             case "cancelled":
-                self._end_job()
+                self._drop_job()
             case "failed":
                 self._fail(_error_of(event), log_file=str(data.get("log", "")))
 
@@ -311,7 +228,7 @@ class Session:
         cancelling, running = self.state is State.CANCELLING, self.state in GENERATING
         self._drop_client(kill=True)
         if cancelling:
-            self._end_job()
+            self._drop_job()
         elif running:
             self._fail(error, tail=tail)
         self.revision += 1
@@ -327,6 +244,12 @@ class Session:
         if error.kind in (ErrorKind.OUT_OF_MEMORY, ErrorKind.DEVICE_LOST):
             self._drop_client()  # only the end of the process gives a damaged or crowded device back for certain
         self._enter(State.FAILED)
+
+    def _drop_job(self) -> None:
+        """Forget a cancelled job, and its folder with it: there is nothing in it that anybody could want."""
+        if self.job:
+            shutil.rmtree(self.job, ignore_errors=True)
+        self._end_job()
 
     def _end_job(self) -> None:
         self.job = None

@@ -1,0 +1,91 @@
+"""What the session can be doing and what a user sees of it: states, progress, problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ...backend.protocol import ErrorKind, Event
+from ...backend.runtime.console import WORDS as INSTALLER_PHASES
+
+
+class State(StrEnum):
+    NOT_INSTALLED = "not_installed"
+    INSTALLING = "installing"
+    READY = "ready"
+    STARTING = "starting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    FAILED = "failed"
+
+
+GENERATING = frozenset({State.STARTING, State.RUNNING, State.CANCELLING})
+LABELS = {
+    State.NOT_INSTALLED: "The generator is not installed",
+    State.INSTALLING: "Installing the generator",
+    State.READY: "Ready",
+    State.STARTING: "Starting the generator",
+    State.RUNNING: "Generating",
+    State.CANCELLING: "Cancelling",
+    State.FAILED: "The last run failed",
+}
+PHASES = INSTALLER_PHASES | {
+    "load": "Loading the model",
+    "layout": "Composing the sky",
+    "refine": "Refining the sky",
+    "decode": "Writing the movie",
+    "measure": "Checking the result",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the present phase is: ``done`` of ``total`` ``unit``s; a total of 0 means nobody knows."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+    @staticmethod
+    def of(event: Event) -> Progress:
+        """A ``phase`` event of the backend or the installer."""
+        data = event.data
+        try:
+            return Progress(str(data["name"]), int(data["done"]), int(data["total"]), str(data.get("unit", "")))
+        except (KeyError, TypeError, ValueError):
+            return Progress("Working")
+
+    @property
+    def factor(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def label(self) -> str:
+        """The phase's name for people; ``refine 2`` is the second part of ``refine``."""
+        first, _, number = self.name.partition(" ")
+        if number.isdigit() and first in PHASES:
+            return f"{PHASES[first]}, part {number}"
+        return PHASES.get(self.name, self.name.capitalize())
+
+    @property
+    def text(self) -> str:
+        """What a progress bar says."""
+        if self.unit == "MB":
+            return f"{self.label}: {self.done} of {self.total} MB" if self.total else f"{self.label}: {self.done} MB"
+        return f"{self.label}: {100 * self.factor:.0f} %" if self.total > 1 else self.label
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error to show until the next attempt, and the file that tells more."""
+
+    kind: ErrorKind
+    message: str
+    hint: str
+    log: Path | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{self.message} {self.hint}".strip()
