@@ -364,6 +364,50 @@ def greyed_out(args: dict[str, Any]) -> Any:
     return found
 
 
+def draw_all(args: dict[str, Any]) -> Any:
+    """What the panels and the preferences say in each situation."""
+    from layout import Layout, drawn
+
+    addon_utils.enable(MODULE, default_set=True)
+    panels, settings = part("blender_addon.panels"), bpy.context.scene.skyloop
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.runtime_folder = str(Path(args["answer"]).with_name("empty"))
+    preferences.output_folder = args["root"]
+
+    def now() -> dict[str, str]:
+        found = {}
+        for name in ("main", "settings", "world", "history"):
+            found[name] = drawn(getattr(panels, f"SKYLOOP_PT_{name}"), bpy.context)
+        said: list[str] = []
+        stand_in = type("StandIn", (), {"layout": Layout(said), "bl_rna": preferences.bl_rna})()
+        type(preferences).draw(stand_in, bpy.context)
+        found["preferences"] = " ".join(said)
+        return found
+
+    found = {"not_installed": now()}
+    session = use_fake(args["film"], "slow")
+    found["idle"] = now()
+    press_generate()
+    turn_until(session, lambda: session.preview is not None)
+    found["running"] = now()
+    bpy.ops.skyloop.cancel()
+    found["cancelling"] = now()
+    finish(session)
+    session.release()
+    session.runtime.mode = "ok"
+    press_generate()
+    finish(session)
+    turn_until(session, lambda: session._scan is None)
+    found["done"] = now()
+    session.release()
+    session.runtime.mode = "crash"
+    settings.quality = "CUSTOM"
+    press_generate()
+    finish(session)
+    found["failed"] = now()
+    return found
+
+
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[2])
     result = globals()[sys.argv[1]](arguments)

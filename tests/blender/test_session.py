@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,20 @@ def test_a_button_that_cannot_be_pressed_says_why(blender: Blender) -> None:
     assert found["fine"] == ""
     assert "Starting" in found["busy"]
     assert found["online"] is False and found["can_install"] is False
+
+
+def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("draw_all", root=tmp_path)
+    main = {situation: panels["main"] for situation, panels in found.items()}
+    assert "[Install Generator]" in main["not_installed"] and "[Open Preferences]" in main["not_installed"]
+    assert "[Generate Sky]" in main["idle"] and "Prompt" not in main["not_installed"]
+    assert "Denoise" in main["running"] and "[Cancel]" in main["running"] and "[Generate Sky]" not in main["running"]
+    assert "Cancelling" in main["cancelling"]
+    assert "this is the World now" in main["done"]
+    assert "stopped unexpectedly" in main["failed"] and "[Show Log]" in main["failed"]
+    assert found["not_installed"]["settings"] == "" and "Seed" in found["idle"]["settings"]
+    assert "[Restore Previous World]" not in found["idle"]["world"]
+    assert "[Restore Previous World]" in found["done"]["world"] and "[Set Scene to 8 fps]" in found["done"]["world"]
+    assert "Finished skies appear here" in found["idle"]["history"]
+    assert "northern lights" in found["done"]["history"] and "[Apply to World]" in found["done"]["history"]
+    assert "[Install]" in found["not_installed"]["preferences"] and "[Install Anew]" in found["idle"]["preferences"]
