@@ -1,9 +1,10 @@
 """A panorama as a few charts, in each of which a model window is a plain crop, so that noise stays exactly white.
 
-The sphere is an atlas of three: a band around the horizon, circular in x, and a cap over each pole. Two pairs of projections:
+The sphere is an atlas of three: a band around the horizon, circular in x, and a cap over each pole. Two pairs of
+projections:
 
-* ``wide``: central cylinder and gnomonic caps. A 90 degree window is close to the perspective view that the model knows;
-  six windows cover the sphere.
+* ``wide``: central cylinder and gnomonic caps. A 90 degree window is close to the perspective view that the model
+  knows; six windows cover the sphere.
 * ``conformal``: Mercator and stereographic. Small windows are undistorted everywhere, at any latitude.
 
 A flat panorama is a single chart. Chart coordinates (u, v) are image coordinates in [-1, 1] as in :mod:`.sphere`.
@@ -23,8 +24,8 @@ from .models.base import View
 
 # Half extents of the wide charts: tangents of 49 degrees of latitude and of 50 degrees from the pole.
 WIDE_BAND, WIDE_CAP = 1.15, 1.19
-# Parts of the columns around the horizon that the conformal charts have as rows: the band reaches 49 degrees of latitude,
-# the caps (at the same scale) 42 degrees.
+# Parts of the columns around the horizon that the conformal charts have as rows: the band reaches 49 degrees of
+# latitude, the caps (at the same scale) 42 degrees.
 CONFORMAL_BAND, CONFORMAL_CAP = 5 / 16, 9 / 32
 # Width of the handover between charts, in half extents of a chart.
 FEATHER = 0.05
@@ -32,9 +33,9 @@ FEATHER = 0.05
 
 @dataclass(frozen=True)
 class Chart:
-    """One latent panorama of ``rows`` x ``columns`` cells. ``kind``: plane, band, or cap (``sign`` +1 zenith, -1 nadir).
+    """One latent panorama of ``rows`` x ``columns`` cells: a plane, band, or cap (``sign`` +1 zenith, -1 nadir).
 
-    ``extent`` is the projection's ordinate at the upper edge; For a plane, ``fov`` is what a window shows
+    ``extent`` is the projection's ordinate at the upper edge. For a plane, ``fov`` is what a window shows
     and ``pitch`` where its middle looks (radians).
     """
 

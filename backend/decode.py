@@ -1,4 +1,4 @@
-"""From latents to frames: charts are decoded tile by tile, circularly where they wrap, and read into the output projection."""
+"""From latents to frames: charts are decoded tile by tile, circularly where they wrap, and read into the output."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def decode_chart(model: VideoModel, latents: Tensor, wrap: bool) -> Tensor:
 
 
 def encode_chart(model: VideoModel, frames: Tensor, wrap: bool) -> Tensor:
-    """RGB (n, 3, height, width) in [0, 1] -> latents (n, C, rows, columns) on the host; :func:`decode_chart` backwards."""
+    """RGB (n, 3, height, width) in [0, 1] -> latents (n, C, rows, columns) on the host, tile by tile too."""
     ratio = model.spec.ratio
     rows, columns = frames.shape[-2] // ratio, frames.shape[-1] // ratio
     out = torch.empty(len(frames), model.spec.channels, rows, columns)
@@ -71,7 +71,7 @@ class Projector:
     """Reads decoded charts into another picture; made once, used for every frame."""
 
     def __init__(self, charts: list[Chart], directions: Tensor | tuple[Tensor, Tensor], device: torch.device) -> None:
-        """``directions`` (height, width, 3) of the picture's pixels, or their coordinates u, v where the chart is a plane."""
+        """``directions`` (height, width, 3) of the picture's pixels; for a plane, their coordinates u, v in it."""
         parts = (
             [(*directions, torch.ones_like(directions[0]))]
             if isinstance(directions, tuple)
@@ -84,7 +84,7 @@ class Projector:
             self.parts.append((part, *(t[part].to(device) for t in (u, v, weight))))
 
     def __call__(self, images: list[Tensor]) -> Tensor:
-        """Charts (n, 3, h, w) in [0, 1] -> pictures (n, 3, height, width) in [0, 1]. Bicubic, so that they stay sharp."""
+        """Charts (n, 3, h, w) in [0, 1] -> pictures (n, 3, height, width). Bicubic, so that they stay sharp."""
         total = torch.zeros(len(images[0]), 3, *self.size, device=images[0].device)
         for image, wrap, (rows, u, v, weight) in zip(images, self.wraps, self.parts, strict=True):
             if rows.stop:

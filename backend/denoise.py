@@ -1,4 +1,4 @@
-"""Denoising a canvas with a model that only sees windows. The loop is a generator: its caller owns progress and cancel."""
+"""Denoising a canvas with a model that only sees windows; a generator, so its caller owns progress and cancel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .windows import Window, layout
 
 @dataclass
 class Canvas:
-    """Latents (C, F, rows, columns) float32 on the host, one tensor a chart; ``frame_step_s`` seconds between frames."""
+    """Latents (C, F, rows, columns) float32 on the host, one a chart; ``frame_step_s`` seconds between frames."""
 
     charts: list[Chart]
     latents: list[Tensor]
@@ -96,10 +96,11 @@ def _merge(clean: list[Tensor], weights: list[Tensor], window: Window, predictio
 
 
 def denoise(model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float) -> Iterator[Progress]:
-    """Take ``canvas`` from noise level ``sigmas[0]`` to ``sigmas[-1]``, in place, one scheduler step of the whole canvas at a time.
+    """Take ``canvas`` from noise level ``sigmas[0]`` to ``sigmas[-1]``, in place, one scheduler step of the whole
+    canvas at a time.
 
-    Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only a window
-    batch is on the model's device. Yields after every batch; stop iterating to cancel.
+    Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
+    a window batch is on the model's device. Yields after every batch; stop iterating to cancel.
     """
     spec = model.spec
     shared = overlaps(canvas.charts)

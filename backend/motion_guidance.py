@@ -1,10 +1,10 @@
 """Global Motion Guidance: low resolution first, then upsample, re-noise and refine.
 
-DynamicScaler (arXiv 2412.11100), section 3.3: windows of a small canvas see most of the scene each, so it settles layout and
-motion; the finer canvas starts from it at a noise level that keeps both and leaves the detail to be made.
+DynamicScaler (arXiv 2412.11100), section 3.3: windows of a small canvas see most of the scene each, so it settles
+layout and motion; the finer canvas starts from it at a noise level that keeps both and leaves the detail to be made.
 
-The upsampling goes through pixels. Interpolated latents are no latents of any picture: refining them left a lattice of the
-cells at every noise level tried (detail 1.5 to 3.4 times that of single windows, ``docs/engine.md``).
+The upsampling goes through pixels. Interpolated latents are no latents of any picture: refining them left a lattice
+of the cells at every noise level tried (detail 1.5 to 3.4 times that of single windows, ``docs/engine.md``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .models.base import VideoModel
 
 @torch.inference_mode()
 def upsample(model: VideoModel, canvas: Canvas, charts: list[Chart]) -> Iterator[tuple[int, list[Tensor]]]:
-    """Clean latents of ``canvas`` on a finer atlas, a few frames at a time: (first frame, latents (C, f, rows, columns))."""
+    """Clean latents of ``canvas`` on a finer atlas, a few frames at a time: (first frame, latents of each chart)."""
     projectors = []
     for chart in charts:
         where = sphere.grid(chart.rows * model.spec.ratio, chart.columns * model.spec.ratio)

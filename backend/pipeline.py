@@ -1,7 +1,7 @@
 """From a request to a finished sky: the whole method, readable on one page.
 
 layout     windows that see a wide part of the world settle composition and motion (:mod:`.denoise`)
-refine     the same at twice the resolution, from a re-noised upsampling, until the size is reached (:mod:`.motion_guidance`)
+refine     the same at twice the resolution, from a re-noised upsampling, until the size fits (:mod:`.motion_guidance`)
 decode     latents to frames, tile by tile, straight into the video file (:mod:`.decode`)
 measure    the quality figures, against single windows of the same model (:mod:`.evaluation`)
 """
@@ -34,7 +34,8 @@ from .models.base import ModelSpec, VideoModel
 from .motion_guidance import renoise, upsample
 from .protocol import Event, GenerateRequest, phase
 
-# Noise level from which each further stage refines the one before: enough to make detail, too little to move the layout.
+# Noise level from which each further stage refines the one before: enough to make detail, too little to move the
+# layout.
 REFINE_SIGMAS = (0.6, 0.5, 0.4)
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT = 256
@@ -83,10 +84,11 @@ def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
 
 
 def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Iterator[Event]:
-    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, a changing ``preview.png``.
+    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, a changing
+    ``preview.png``.
 
-    Yields ``phase`` and ``preview`` events and last a ``done`` event with the content of ``result.json``. Close the iterator
-    to cancel. Raises ``SkyloopError``, or what torch and the disk raise.
+    Yields ``phase`` and ``preview`` events and last a ``done`` event with the content of ``result.json``. Close the
+    iterator to cancel. Raises ``SkyloopError``, or what torch and the disk raise.
     """
     request.validated()
     engine = engine or Engine()
@@ -188,7 +190,7 @@ def sample_reference(
     guidance: float,
     found: list[ReferenceView],
 ) -> Iterator[tuple[int, int]]:
-    """Single windows of the model at several pitches, same prompt: what "as sharp as the base model" means. Fills ``found``."""
+    """Single windows of the model at several pitches, same prompt, into ``found``: the yardstick of sharpness."""
     spec = model.spec
     pitches = (0,) if request.flat else REFERENCE_PITCHES_DEG
     planes = [Chart("plane", spec.cells, spec.cells, fov=fov, pitch=math.radians(p)) for p in pitches]

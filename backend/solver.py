@@ -16,7 +16,8 @@ def _log_snr(sigma: float) -> float:
 
 
 def solver_step(x: Tensor, clean: Tensor, before: Tensor | None, sigmas: tuple[float, float, float]) -> Tensor:
-    """Noisy ``x`` at ``sigmas[1]`` -> at ``sigmas[2]``, given the clean prediction and the one before (at ``sigmas[0]``).
+    """Noisy ``x`` at ``sigmas[1]`` -> at ``sigmas[2]``, given the clean prediction and the one before (at
+    ``sigmas[0]``).
 
     First order where there is no memory, at pure noise, and in the last step to 0.
     """

@@ -2,9 +2,9 @@
 
 Convention
 ----------
-A direction is a unit vector ``(x, y, z)``: x to the right, y ahead, z up, so yaw 0 pitch 0 is ``(0, 1, 0)``, yaw grows to
-the right and pitch upward. Angles are radians in here. Image coordinates ``(u, v)`` are in [-1, 1] with u to the right and v
-down, -1 and 1 being the outer edges of the outer pixels (``grid_sample`` with ``align_corners=False``).
+A direction is a unit vector ``(x, y, z)``: x to the right, y ahead, z up, so yaw 0 pitch 0 is ``(0, 1, 0)``, yaw
+grows to the right and pitch upward. Angles are radians in here. Image coordinates ``(u, v)`` are in [-1, 1] with u to
+the right and v down, -1 and 1 being the outer edges of the outer pixels (``grid_sample`` with ``align_corners=False``).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def view_directions(yaw: Tensor, pitch: Tensor, fov: Tensor, height: int, width:
 
 
 def tilt(d: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
-    """Turn vectors (B, ..., 3) up by pitch and then right by yaw, both (B,): (0, 1, 0) becomes ``direction(yaw, pitch)``."""
+    """Turn vectors (B, ..., 3) up by pitch, then right by yaw, both (B,): (0, 1, 0) becomes their direction."""
     shape = (-1,) + (1,) * (d.ndim - 2)
     cy, sy = torch.cos(yaw).reshape(shape), torch.sin(yaw).reshape(shape)
     cp, sp = torch.cos(pitch).reshape(shape), torch.sin(pitch).reshape(shape)

@@ -1,8 +1,8 @@
 """The window layout of step i: where the model's fixed windows lie on a canvas. Pure functions of sizes and the step.
 
-Offset Shifting Denoiser (DynamicScaler, arXiv 2412.11100, section 3.2): windows cover the canvas once, and the whole layout
-moves at every step, so that no border stays where it was. Offsets follow the golden-ratio sequence, the most even one for
-any number of steps; they wrap where the canvas is circular (longitude, and time in a loop).
+Offset Shifting Denoiser (DynamicScaler, arXiv 2412.11100, section 3.2): windows cover the canvas once, and the whole
+layout moves at every step, so that no border stays where it was. Offsets follow the golden-ratio sequence, the most
+even one for any number of steps; they wrap where the canvas is circular (longitude, and time in a loop).
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def offset(step: int, axis: int) -> float:
 def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
     """Spans of ``window`` that cover an axis of ``length`` with little overlap, moved by ``shift`` in [0, 1).
 
-    A circular axis that is a multiple of the window is tiled exactly and the tiling slides around. An axis that ends keeps its
-    first and last span docked; those between slide, and so does the border within each overlap. A circular axis shorter
-    than the window is read more than once around; an axis that ends must be at least as long as the window.
+    A circular axis that is a multiple of the window is tiled exactly and the tiling slides around. An axis that ends
+    keeps its first and last span docked; those between slide, and so does the border within each overlap. A circular
+    axis shorter than the window is read more than once around; an axis that ends must be at least as long as the
+    window.
     """
     if length < window and not wrap:
         raise ValueError(f"an axis of {length} is shorter than the window of {window}")

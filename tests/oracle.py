@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from backend.models.base import ModelSpec, View
 from torch import Tensor
+
+from backend.models.base import ModelSpec, View
 
 SPEC = ModelSpec(
     id="oracle",
@@ -25,7 +26,8 @@ SPEC = ModelSpec(
 
 
 class SmoothOracle:
-    """Stands in for :class:`Oracle` where data are smooth along a row: a stationary Gaussian process of known covariance."""
+    """Stands in for :class:`Oracle` where data are smooth along a row: a stationary Gaussian process of known
+    covariance."""
 
     def __init__(self, length_cells: float = 6.0, cells: int = 16) -> None:
         distance = torch.arange(cells)[:, None] - torch.arange(cells)

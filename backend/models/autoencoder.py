@@ -1,7 +1,8 @@
 """The built-in model's frame autoencoder: RGB frames to latents at an eighth of their size, and back.
 
-Every operation looks at a bounded neighbourhood (the norms are per pixel, over channels), so decoding a canvas in tiles with
-a halo of :data:`HALO` latent cells gives what decoding it whole gives, and circular padding makes it seamless.
+Every operation looks at a bounded neighbourhood (the norms are per pixel, over channels), so decoding a canvas in
+tiles with a halo of :data:`HALO` latent cells gives what decoding it whole gives, and circular padding makes it
+seamless.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 LATENT_CHANNELS = 12
 SPATIAL_RATIO = 8
 LATENT_BOUND = 3.0
-# Receptive field in latent cells, rounded up: the decoder has 7 convolutions at 1/8, 5 at 1/4 and 6 at 1/2; the encoder fewer.
+# Receptive field in latent cells, rounded up: the decoder has 7 convolutions at 1/8, 5 at 1/4 and 6 at 1/2; the
+# encoder fewer.
 HALO = 12
 
 _WIDTHS = (64, 128, 192)

@@ -1,4 +1,4 @@
-"""What the engine asks of a base model: a fixed-resolution video diffusion model, seen through clean-latent predictions."""
+"""What the engine asks of a base model: a fixed-resolution video diffusion model that predicts clean latents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, device
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents of ``channels``; a cell is ``ratio`` pixels wide."""
+    """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide."""
 
     id: str
     family: str
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 class VideoModel(Protocol):
-    """Latents are float32 (N, channels, frames, rows, columns); ``sigma`` is the noise level in [0, 1], 1 being pure noise.
+    """Latents are float32 (N, channels, frames, rows, columns); ``sigma`` in [0, 1] is the noise level.
 
     A noisy latent is ``(1 - sigma) * clean + sigma * noise``.
     """
@@ -58,11 +58,11 @@ class VideoModel(Protocol):
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, channels, rows, columns) of single frames -> RGB (N, 3, rows * ratio, columns * ratio) in [0, 1]."""
+        """Latents (N, channels, rows, columns) of single frames -> RGB (N, 3, H, W) in [0, 1], ratio times larger."""
         ...
 
     def encode(self, frames: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], sides multiples of ratio -> latents of single frames; inverse of :meth:`decode`."""
+        """RGB (N, 3, H, W) in [0, 1], sides multiples of ratio -> latents of single frames."""
         ...
 
     @property

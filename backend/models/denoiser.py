@@ -1,8 +1,8 @@
 """The built-in model's denoiser: a space-time transformer that predicts the velocity of a flow-matching ODE.
 
-It sees one fixed window: 16 frames of 16x16 latents. Blocks alternate between attention over the cells of a frame and over
-the frames of a cell (factorised space-time attention); every block is modulated by one condition vector (adaLN-zero, Peebles
-& Xie 2023) made from time, text, view pitch, field of view and the seconds between frames.
+It sees one fixed window: 16 frames of 16x16 latents. Blocks alternate between attention over the cells of a frame and
+over the frames of a cell (factorised space-time attention); every block is modulated by one condition vector
+(adaLN-zero, Peebles & Xie 2023) made from time, text, view pitch, field of view and the seconds between frames.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HEAD_DIM = 64
 class Condition(NamedTuple):
     """What a batch of B windows shows.
 
-    ``text`` (B, L, 256) token embeddings, ``mask`` (B, L) true where there is a token; a row without tokens means "no text".
-    ``view`` (B, 3): pitch and field of view in radians, seconds between frames.
+    ``text`` (B, L, 256) token embeddings, ``mask`` (B, L) true where there is a token; a row without tokens means "no
+    text". ``view`` (B, 3): pitch and field of view in radians, seconds between frames.
     """
 
     text: Tensor
@@ -114,11 +114,11 @@ class Denoiser(nn.Module):
         self.final = nn.Linear(cond_dim, 2 * dim)
         self.out = nn.Linear(dim, PATCH * PATCH * channels)
         for layer in (*self.modulations, self.final, self.out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """x (B, 12, 16, 16, 16) latents as (batch, channel, frame, row, column), t (B,) in [0, 1] -> velocity, like x."""
+        """Latents x (B, 12, 16, 16, 16): batch, channel, frame, row, column; t (B,) in [0, 1] -> velocity, like x."""
         batch, channels, frames, height, width = x.shape
         h, w = height // PATCH, width // PATCH
         y = self.embed(x.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)

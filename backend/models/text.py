@@ -1,6 +1,7 @@
-"""Prompts as token embeddings, from the WordLlama table (MIT licence): 32 000 tokens in 256 dimensions with real meaning.
+"""Prompts as token embeddings, from the WordLlama table (MIT licence): 32 000 tokens in 256 dimensions.
 
-The table ships inside the ``wordllama`` wheel; it is read directly, so neither that package's code nor the network is used.
+The table ships inside the ``wordllama`` wheel; it is read directly, so neither that package's code nor the network is
+used.
 """
 
 from __future__ import annotations
@@ -60,6 +61,6 @@ class TextEncoder:
 
 
 def embed(table: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Token ids (B, L), -1 for none -> embeddings (B, L, 256) and mask (B, L). A word's norm is its weight: "the" is short."""
+    """Token ids (B, L), -1 for none -> embeddings (B, L, 256) and mask (B, L)."""
     mask = ids >= 0
     return table[ids.clamp(min=0)] * mask[..., None], mask

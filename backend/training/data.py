@@ -31,7 +31,7 @@ class Clips:
 
 
 def sample_view(rng: random.Random) -> tuple[float, float, float]:
-    """Pitch and field of view in radians and seconds per frame, where panoramas need them: horizon, poles, all sizes."""
+    """Pitch and field of view in radians, seconds per frame: horizon, poles and all sizes, as panoramas need them."""
     kind = rng.random()
     if kind < 0.3:
         pitch = rng.gauss(0, 6)

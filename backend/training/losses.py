@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,8 @@ def psnr_db(output: Tensor, target: Tensor) -> float:
 def resampled(frames: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
     """The same random shift and zoom-out (1 to 2 times) of frames and of their latents, at half the size each way.
 
-    Training the decoder to agree on both makes latents behave like images under resampling (EQ-VAE, Kouzelis et al. 2025):
-    the engine resamples them where charts overlap and between resolutions.
+    Training the decoder to agree on both makes latents behave like images under resampling (EQ-VAE, Kouzelis et al.
+    2025): the engine resamples them where charts overlap and between resolutions.
     """
     n, _, h, w = latents.shape
     part = torch.empty(n, device=latents.device).uniform_(0.5, 1.0)
@@ -37,5 +38,5 @@ def resampled(frames: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
     # A zoom-out by 2 * part would alias: blend toward a 2x2 mean as it grows.
     blurred = F.avg_pool2d(F.pad(frames, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
     frames = torch.lerp(frames, blurred, (2 * part - 1)[:, None, None, None])
-    read = dict(mode="bilinear", padding_mode="border", align_corners=False)
+    read: dict[str, Any] = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
     return F.grid_sample(frames, to_frames, **read), F.grid_sample(latents, to_latents, **read)

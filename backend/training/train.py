@@ -1,9 +1,11 @@
-"""Train the built-in model from nothing: clips, then the autoencoder, then the denoiser. Any number of GPUs of one host.
+"""Train the built-in model from nothing: clips, then the autoencoder, then the denoiser. Any number of GPUs of one
+host.
 
     torchrun --nproc-per-node=4 -m backend.training.train --out DIR --work DIR --wordllama DIR [--minutes-... N]
 
-``--work`` keeps the clip bank and checkpoints of this host: the same command goes on after an interruption, from the last
-finished stage, or within one from the last checkpoint (one a minute). ``--out`` receives weights, samples and ``training.json``.
+``--work`` keeps the clip bank and checkpoints of this host: the same command goes on after an interruption, from the
+last finished stage, or within one from the last checkpoint (one a minute). ``--out`` receives weights, samples and
+``training.json``.
 """
 
 from __future__ import annotations

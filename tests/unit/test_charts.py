@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from backend import sphere
 from backend.charts import covering, ownership, sphere_charts
 

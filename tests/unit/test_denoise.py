@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
+
 from backend import sphere
 from backend.charts import Chart, sphere_charts
 from backend.decode import decode_chart, decode_frames, encode_chart
 from backend.denoise import Canvas, denoise, exchange, overlaps, white_noise
 from backend.motion_guidance import renoise, upsample
 from backend.solver import solver_step
-
 from tests.oracle import Oracle, SmoothOracle
 
 STEPS = 8

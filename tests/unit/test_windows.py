@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from backend.windows import cover, layout, offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from backend.windows import cover, layout, offset
 
 lengths = st.integers(16, 200)
 settings.register_profile("torch", deadline=None)  # the first call of torch takes a while
