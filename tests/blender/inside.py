@@ -183,6 +183,18 @@ def restore_after_reload(args: dict[str, Any]) -> Any:
     return {"record": record, "world": world.name, "fake_user": world.use_fake_user, "again": again}
 
 
+def replaced_by_hand(args: dict[str, Any]) -> Any:
+    """The user gives the scene yet another World, so that nobody uses the sky: what does the saved file keep?"""
+    addon_utils.enable(MODULE, default_set=True)
+    root = Path(args["root"])
+    bpy.context.scene.world = bpy.data.worlds.new("Mine")
+    bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], root)))
+    bpy.context.scene.world = bpy.data.worlds.new("Third")
+    bpy.ops.wm.save_as_mainfile(filepath=str(root / "scene.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(root / "scene.blend"))
+    return [world.name for world in bpy.data.worlds]
+
+
 def undo_apply(args: dict[str, Any]) -> Any:
     """One undo takes the whole application back, one redo brings it again."""
     addon_utils.enable(MODULE, default_set=True)

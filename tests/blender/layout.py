@@ -56,7 +56,7 @@ def drawn(panel: type, context: bpy.types.Context) -> str:
     said: list[str] = []
     # Blender alone makes panels; their functions, though, are plain ones.
     functions = {name: value for name, value in vars(panel).items() if callable(value)}
-    stand_in = type("StandIn", (), functions)()
+    stand_in: Any = type("StandIn", (), functions)()
     stand_in.layout = Layout(said)
     stand_in.draw(context)
     return " ".join(said)

@@ -53,6 +53,11 @@ def test_the_old_world_comes_back_after_reload(blender: Blender, tmp_path: Path)
     assert Path(found["record"]["job"]).parent == tmp_path
 
 
+def test_the_old_world_is_kept_when_the_sky_is_not(blender: Blender, tmp_path: Path) -> None:
+    kept = blender.ask("replaced_by_hand", root=tmp_path)
+    assert "Mine" in kept and "Third" in kept
+
+
 def test_applying_is_one_undo_step(blender: Blender, tmp_path: Path) -> None:
     before, applied, undone, redone = blender.ask("undo_apply", root=tmp_path)
     assert before["world"] == "Mine" and before["movies"] == []
