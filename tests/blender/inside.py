@@ -190,8 +190,9 @@ def replaced_by_hand(args: dict[str, Any]) -> Any:
     bpy.context.scene.world = bpy.data.worlds.new("Mine")
     bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], root)))
     bpy.context.scene.world = bpy.data.worlds.new("Third")
-    bpy.ops.wm.save_as_mainfile(filepath=str(root / "scene.blend"))
-    bpy.ops.wm.open_mainfile(filepath=str(root / "scene.blend"))
+    for _ in range(2):  # the first time drops the sky, the second what only the sky used
+        bpy.ops.wm.save_as_mainfile(filepath=str(root / "scene.blend"))
+        bpy.ops.wm.open_mainfile(filepath=str(root / "scene.blend"))
     return [world.name for world in bpy.data.worlds]
 
 
