@@ -35,8 +35,9 @@ from .motion_guidance import renoise, upsample
 from .protocol import Event, GenerateRequest, phase
 
 # Noise level from which each further stage refines the one before: enough to make detail, too little to move the
-# layout.
-REFINE_SIGMAS = (0.6, 0.5, 0.4)
+# layout. What is where is settled by then, so refining goes without guidance, at half the cost (docs/engine.md).
+REFINE_SIGMAS = (0.75, 0.6, 0.5)
+REFINE_GUIDANCE = 1.0
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT = 256
 MEASURED_FRAMES = 64
@@ -117,11 +118,12 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
                 yield phase("upsample", frames, frames, "frame")
         canvas = Canvas(stage.charts, latents, request.loop, 1 / request.fps)
         sigmas = starting_at(model.sigmas(steps), stage.sigma)
+        strength = guidance if number == 0 else REFINE_GUIDANCE
         with clock(name):
-            for p in denoise(model, canvas, text, sigmas, guidance):
+            for p in denoise(model, canvas, text, sigmas, strength):
                 yield phase(name, p.step * p.windows + p.window, p.steps * p.windows, "window")
                 if p.clean is not None:
-                    evaluations += p.windows * (1 if guidance == 1 else 2)
+                    evaluations += p.windows * (1 if strength == 1 else 2)
                     write_preview(model, stage.charts, p.clean, request, job)
                     yield Event(type="preview", data={"file": "preview.png"})
     assert canvas is not None

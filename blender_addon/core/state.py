@@ -33,6 +33,7 @@ LABELS = {
 PHASES = INSTALLER_PHASES | {
     "load": "Loading the model",
     "layout": "Composing the sky",
+    "upsample": "Enlarging the sky",
     "refine": "Refining the sky",
     "decode": "Writing the movie",
     "measure": "Checking the result",
