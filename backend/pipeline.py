@@ -36,7 +36,7 @@ from .protocol import Event, GenerateRequest, phase
 
 # Noise level from which each further stage refines the one before: enough to make detail, too little to move the
 # layout. What is where is settled by then, so refining goes without guidance, at half the cost (docs/engine.md).
-REFINE_SIGMAS = (0.75, 0.6, 0.5)
+REFINE_SIGMAS = (0.75, 0.6, 0.5, 0.4)
 REFINE_GUIDANCE = 1.0
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT = 256

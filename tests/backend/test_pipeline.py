@@ -1,0 +1,152 @@
+"""The whole method on a model that costs nothing: sizes, lengths, shapes, seeds, cancelling, what ends up in the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.media.stills import read_image
+from backend.media.video import probe, read_frames
+from backend.pipeline import generate, plan, starting_at
+from backend.protocol import Event, GenerateRequest, SkyloopError
+from tests.oracle import SPEC, Oracle
+
+SMALL = GenerateRequest(prompt="anything", width=256, height=128, steps=4, seed=7)
+
+
+class OracleEngine:
+    """Stands in for :class:`backend.engine.Engine`."""
+
+    def __init__(self, window_batch: int = 6) -> None:
+        self.oracle = Oracle(window_batch=window_batch)
+
+    def model(self, model_id: str, device: str) -> Oracle:
+        return self.oracle
+
+    def reset_peak(self, device: torch.device) -> None:
+        pass
+
+    def peak_memory_mb(self, device: torch.device) -> dict[str, int]:
+        return {"host": 1}
+
+    def device_name(self, device: torch.device) -> str:
+        return "oracle"
+
+
+Make = Callable[..., tuple[list[Event], Path]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def run(request: GenerateRequest, window_batch: int = 6) -> tuple[list[Event], Path]:
+        job = tmp_path / f"job{len(list(tmp_path.iterdir()))}"
+        job.mkdir()
+        return list(generate(request, job, engine=OracleEngine(window_batch))), job
+
+    return run
+
+
+def pixels(job: Path) -> np.ndarray:
+    return np.stack(list(read_frames(job / "sky.mp4")))
+
+
+def test_the_folder_holds_the_result_and_nothing_half_made(make: Make) -> None:
+    events, job = make(SMALL)
+    assert {f.name for f in job.iterdir()} == {"sky.mp4", "poster.png", "preview.png", "result.json"}
+    result = json.loads((job / "result.json").read_text())
+    assert events[-1].type == "done"
+    assert events[-1].data["result"] == result
+    assert result["request"] == SMALL.to_json()
+    assert {"seam", "loop", "detail", "motion"} <= set(result["figures"])
+    assert set(result["seconds"]) == {"load", "layout", "decode", "measure"}
+    about = probe(job / "sky.mp4")
+    assert (about["width"], about["height"], about["frames"], about["fps"]) == (256, 128, 16, 8.0)
+    assert read_image(job / "poster.png").shape == (128, 256, 3)
+
+
+def test_evaluations_are_what_the_model_was_asked(make: Make, tmp_path: Path) -> None:
+    engine = OracleEngine()
+    result = list(generate(SMALL, tmp_path, engine=engine))[-1].data["result"]
+    windows = sum(shape[0] for shape, _, _ in engine.oracle.calls)
+    assert result["evaluations"] == windows - 5 * SMALL.steps  # five reference windows are not part of the method
+
+
+@pytest.mark.parametrize(("frames", "loop"), [(1, True), (8, True), (24, True), (40, True), (5, False), (20, False)])
+def test_any_length(make: Make, frames: int, loop: bool) -> None:
+    _, job = make(replace(SMALL, frames=frames, loop=loop))
+    assert len(pixels(job)) == frames
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+@pytest.mark.parametrize("size", [(128, 128), (400, 144), (144, 400), (640, 256)])
+def test_flat_panoramas_of_any_shape(make: Make, size: tuple[int, int], wrap: bool) -> None:
+    _, job = make(replace(SMALL, width=size[0], height=size[1], flat=True, wrap=wrap))
+    assert pixels(job).shape[1:] == (size[1], size[0], 3)
+
+
+def test_the_batch_does_not_change_the_result(make: Make) -> None:
+    assert np.array_equal(pixels(make(SMALL, window_batch=1)[1]), pixels(make(SMALL, window_batch=50)[1]))
+
+
+def test_the_seed_decides(make: Make) -> None:
+    first, again, other = (pixels(make(replace(SMALL, seed=s))[1]) for s in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_larger_sizes_start_small() -> None:
+    """Each stage at most doubles the one before, and the last has about a cell for each eight pixels."""
+    for width in (256, 512, 1024, 2048, 4096, 8192):
+        for fov in (40.0, 60.0, 90.0, 110.0):
+            stages = plan(replace(SMALL, width=width, height=width // 2, fov_deg=fov), SPEC)
+            columns = [s.charts[0].columns for s in stages]
+            assert columns[-1] >= width / 8 / 1.25
+            assert all(a < b <= 3 * a for a, b in zip(columns, columns[1:], strict=False))
+            assert stages[0].sigma == 1
+            assert all(s.sigma < 1 for s in stages[1:])
+            assert all(c.rows >= 16 and c.columns >= 16 for s in stages for c in s.charts)
+
+
+def test_a_schedule_is_entered_where_it_is_promised() -> None:
+    sigmas = [1.0, 0.8, 0.6, 0.59, 0.3, 0.0]
+    assert starting_at(sigmas, 1.0) == sigmas
+    assert starting_at(sigmas, 0.6) == [0.6, 0.3, 0.0]
+
+
+def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:
+    for stop_at in ("layout", "decode"):
+        job = tmp_path / stop_at
+        job.mkdir()
+        events = generate(SMALL, job, engine=OracleEngine())
+        for event in events:
+            if event.type == "phase" and event.data["name"] == stop_at and event.data["done"] > 1:
+                break
+        events.close()
+        assert {f.name for f in job.iterdir()} <= {"preview.png", "poster.png"}
+
+
+def test_progress_never_goes_back(make: Make) -> None:
+    events, _ = make(replace(SMALL, width=1024, height=512))
+    order: list[str] = []
+    for event in events:
+        if event.type == "phase":
+            name, done, total = event.data["name"], event.data["done"], event.data["total"]
+            if not order or order[-1] != name:
+                assert name not in order
+                order.append(name)
+                latest = -1
+            assert latest <= done <= total
+            latest = done
+    assert order == ["load", "layout", "upsample", "refine", "decode", "measure"]
+
+
+def test_a_bad_request_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(SkyloopError, match="twice as wide"):
+        next(generate(replace(SMALL, width=300), tmp_path, engine=OracleEngine()))
+    assert not list(tmp_path.iterdir())
