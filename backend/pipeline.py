@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
     return stages
 
 
-def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Iterator[Event]:
+def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Generator[Event, None, None]:
     """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, a changing
     ``preview.png``.
 

@@ -100,8 +100,9 @@ def test_the_autoencoder_keeps_stars_and_rain(model) -> None:
     rng, renderer = random.Random(20_000), Renderer("cpu")
     angles = torch.tensor([[rng.uniform(-3, 3), rng.uniform(-0.2, 1.2), rng.uniform(0.6, 1.8)] for _ in SKIES])
     scenes = [sample_scene(rng, sky=kind) for kind in SKIES]
-    directions = sphere.view_directions(*angles.unbind(1), 128, 128)
-    frames = renderer.shade(scenes, directions, torch.zeros(len(scenes), 1), 2 * torch.tan(angles[:, 2] / 2) / 128)
+    yaw, pitch, fov = angles.unbind(1)
+    directions = sphere.view_directions(yaw, pitch, fov, 128, 128)
+    frames = renderer.shade(scenes, directions, torch.zeros(len(scenes), 1), 2 * torch.tan(fov / 2) / 128)
     pictures = frames[:, 0].clamp(0, 1)
     assert psnr_db(model.decode(model.encode(pictures)) * 2 - 1, pictures * 2 - 1) > 32
 

@@ -1,4 +1,4 @@
-"""The whole method on a model that costs nothing: sizes, lengths, shapes, seeds, cancelling, what ends up in the folder."""
+"""The whole method on a model that costs nothing: sizes, lengths, shapes, seeds, cancelling, and the folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from backend.engine import Engine
 from backend.media.stills import read_image
 from backend.media.video import probe, read_frames
 from backend.pipeline import generate, plan, starting_at
@@ -20,23 +20,15 @@ from tests.oracle import SPEC, Oracle
 SMALL = GenerateRequest(prompt="anything", width=256, height=128, steps=4, seed=7)
 
 
-class OracleEngine:
-    """Stands in for :class:`backend.engine.Engine`."""
+class OracleEngine(Engine):
+    """The engine with an oracle loaded."""
 
     def __init__(self, window_batch: int = 6) -> None:
+        super().__init__()
         self.oracle = Oracle(window_batch=window_batch)
 
     def model(self, model_id: str, device: str) -> Oracle:
         return self.oracle
-
-    def reset_peak(self, device: torch.device) -> None:
-        pass
-
-    def peak_memory_mb(self, device: torch.device) -> dict[str, int]:
-        return {"host": 1}
-
-    def device_name(self, device: torch.device) -> str:
-        return "oracle"
 
 
 Make = Callable[..., tuple[list[Event], Path]]
@@ -133,7 +125,7 @@ def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:
 
 def test_progress_never_goes_back(make: Make) -> None:
     events, _ = make(replace(SMALL, width=1024, height=512))
-    order: list[str] = []
+    order, latest = [], -1
     for event in events:
         if event.type == "phase":
             name, done, total = event.data["name"], event.data["done"], event.data["total"]
