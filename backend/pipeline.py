@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from torch import Tensor
 from . import __version__
 from .charts import Chart, sphere_charts
 from .decode import decode_frames
-from .denoise import Canvas, denoise, white_noise
+from .denoise import Canvas, Progress, denoise, white_noise
 from .engine import Engine
-from .evaluation.metrics import ReferenceView, figures
+from .evaluation.files import measure_file
+from .evaluation.spatial import ReferenceView
 from .media.files import atomic_write
 from .media.stills import write_png
 from .media.video import VideoWriter
@@ -40,7 +41,6 @@ REFINE_SIGMAS = (0.75, 0.6, 0.5, 0.4)
 REFINE_GUIDANCE = 1.0
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT = 256
-MEASURED_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -84,27 +84,52 @@ def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
     return stages
 
 
+Steps = Generator[Event, None, Any]
+
+
 def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Generator[Event, None, None]:
-    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, a changing
-    ``preview.png``.
+    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, ``preview.png``.
 
     Yields ``phase`` and ``preview`` events and last a ``done`` event with the content of ``result.json``. Close the
     iterator to cancel. Raises ``SkyloopError``, or what torch and the disk raise.
     """
     request.validated()
     engine = engine or Engine()
-    clock, evaluations = Clock(), 0
+    clock = Clock()
     yield phase("load", 0, 1, "model")
     with clock("load"):
         model = engine.model(request.model, request.device)
         engine.reset_peak(model.device)
         text = model.encode_text([request.prompt, request.negative])
     yield phase("load", 1, 1, "model")
+    request_in_full = replace(
+        request, steps=request.steps or model.spec.steps, guidance=request.guidance or model.spec.guidance
+    )
+    stages = plan(request, model.spec)
+    canvas, evaluations = yield from compose(model, text, request_in_full, stages, job, clock)
+    yield from write_movie(model, canvas, request, job, clock)
+    figures = yield from measure(model, text, request_in_full, stages[-1].fov, job, clock)
+    result = {
+        "request": request.to_json(),
+        "model": model.spec.id,
+        "versions": {"skyloop": __version__, "torch": str(torch.__version__)},
+        "device": engine.device_name(model.device),
+        "seconds": clock.seconds,
+        "evaluations": evaluations,
+        "peak_memory_mb": engine.peak_memory_mb(model.device),
+        "figures": figures,
+    }
+    atomic_write(job / "result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    yield Event(type="done", data={"result": result})
 
-    steps, guidance = request.steps or model.spec.steps, request.guidance or model.spec.guidance
+
+def compose(
+    model: VideoModel, text: Any, request: GenerateRequest, stages: list[Stage], job: Path, clock: Clock
+) -> Steps:
+    """Denoise through all stages. Returns the clean canvas and the number of window evaluations."""
     generator = torch.Generator().manual_seed(request.seed)
     frames = request.frames if request.loop else max(request.frames, model.spec.frames)
-    stages, canvas = plan(request, model.spec), None
+    canvas, evaluations = None, 0
     for number, stage in enumerate(stages):
         name = "layout" if number == 0 else f"refine {number}" if len(stages) > 2 else "refine"
         latents = white_noise(stage.charts, model.spec.channels, frames, generator)
@@ -117,56 +142,40 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
                         z[:, part] = renoise(c, z[:, part], stage.sigma)
                 yield phase("upsample", frames, frames, "frame")
         canvas = Canvas(stage.charts, latents, request.loop, 1 / request.fps)
-        sigmas = starting_at(model.sigmas(steps), stage.sigma)
-        strength = guidance if number == 0 else REFINE_GUIDANCE
+        sigmas = starting_at(model.sigmas(request.steps), stage.sigma)
+        guidance = request.guidance if number == 0 else REFINE_GUIDANCE
         with clock(name):
-            for p in denoise(model, canvas, text, sigmas, strength):
+            for p in denoise(model, canvas, text, sigmas, guidance):
                 yield phase(name, p.step * p.windows + p.window, p.steps * p.windows, "window")
                 if p.clean is not None:
-                    evaluations += p.windows * (1 if strength == 1 else 2)
+                    evaluations += p.windows * (1 if guidance == 1 else 2)
                     write_preview(model, stage.charts, p.clean, request, job)
                     yield Event(type="preview", data={"file": "preview.png"})
-    assert canvas is not None
+    return canvas, evaluations
 
-    shown, middle = [], request.frames // 2
-    with (
-        clock("decode"),
-        VideoWriter(job / "sky.mp4", request.width, request.height, request.fps, request.frames) as video,
-    ):
-        size = (request.height, request.width)
-        for i, frame in enumerate(decode_frames(model, canvas.charts, canvas.latents, *size, range(request.frames))):
+
+def write_movie(model: VideoModel, canvas: Canvas, request: GenerateRequest, job: Path, clock: Clock) -> Steps:
+    """Decode the clean canvas into ``sky.mp4`` and its middle frame into ``poster.png``."""
+    width, height, count = request.width, request.height, request.frames
+    with clock("decode"), VideoWriter(job / "sky.mp4", width, height, request.fps, count) as video:
+        for i, frame in enumerate(decode_frames(model, canvas.charts, canvas.latents, height, width, range(count))):
             video.write(frame)
-            if i < MEASURED_FRAMES:
-                shown.append(frame)
-            if i == middle:
+            if i == count // 2:
                 write_png(job / "poster.png", frame)
-            yield phase("decode", i + 1, request.frames, "frame")
+            yield phase("decode", i + 1, count, "frame")
 
+
+def measure(model: VideoModel, text: Any, request: GenerateRequest, fov: float, job: Path, clock: Clock) -> Steps:
+    """Returns the quality figures of ``sky.mp4``, against single windows of the model that see ``fov`` (radians)."""
     reference: list[ReferenceView] = []
     with clock("measure"):
-        for done, total in sample_reference(model, text, request, stages[-1].fov, steps, guidance, reference):
-            yield phase("measure", done, total + 1)
-        measured = figures(
-            np.stack(shown),
-            fps=request.fps,
-            loop=request.loop and len(shown) == request.frames,
-            flat=request.flat,
-            wrap=request.wrap or not request.flat,
-            reference=reference,
+        for p in sample_reference(model, text, request, fov, reference):
+            yield phase("measure", p.step + 1, p.steps + 1)
+        figures = measure_file(
+            job / "sky.mp4", loop=request.loop, flat=request.flat, wrap=request.wrap, reference=reference
         )
-    result = {
-        "request": request.to_json(),
-        "model": model.spec.id,
-        "versions": {"skyloop": __version__, "torch": str(torch.__version__)},
-        "device": engine.device_name(model.device),
-        "seconds": clock.seconds,
-        "evaluations": evaluations,
-        "peak_memory_mb": engine.peak_memory_mb(model.device),
-        "figures": measured,
-    }
-    atomic_write(job / "result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
-    yield phase("measure", steps + 1, steps + 1)
-    yield Event(type="done", data={"result": result})
+    yield phase("measure", request.steps + 1, request.steps + 1)
+    return figures
 
 
 def starting_at(sigmas: list[float], sigma: float) -> list[float]:
@@ -184,22 +193,15 @@ def write_preview(
 
 
 def sample_reference(
-    model: VideoModel,
-    text: Any,
-    request: GenerateRequest,
-    fov: float,
-    steps: int,
-    guidance: float,
-    found: list[ReferenceView],
-) -> Iterator[tuple[int, int]]:
+    model: VideoModel, text: Any, request: GenerateRequest, fov: float, found: list[ReferenceView]
+) -> Iterator[Progress]:
     """Single windows of the model at several pitches, same prompt, into ``found``: the yardstick of sharpness."""
     spec = model.spec
     pitches = (0,) if request.flat else REFERENCE_PITCHES_DEG
     planes = [Chart("plane", spec.cells, spec.cells, fov=fov, pitch=math.radians(p)) for p in pitches]
     noise = white_noise(planes, spec.channels, spec.frames, torch.Generator().manual_seed(request.seed))
     canvas = Canvas(planes, noise, False, 1 / request.fps)
-    for p in denoise(model, canvas, text, model.sigmas(steps), guidance):
-        yield p.step + 1, p.steps
+    yield from denoise(model, canvas, text, model.sigmas(request.steps), request.guidance)
     pixels = spec.cells * spec.ratio
     for pitch, plane, latents in zip(pitches, planes, canvas.latents, strict=True):
         window = np.stack(list(decode_frames(model, [plane], [latents], pixels, pixels, range(spec.frames))))

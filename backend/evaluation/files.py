@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from ..media.video import probe, read_frames
 from ..protocol import bad_request
 from .metrics import figures
+from .spatial import ReferenceView
 
 MOST_FRAMES = 64
 _MEMORY_BYTES = 3 * 2**29
@@ -20,11 +22,23 @@ _MEMORY_BYTES = 3 * 2**29
 def evaluate_file(path: Path) -> dict[str, Any]:
     """The figures of a video, without those that need the model's own samples.
 
-    Of a long or large video the first and the last frames are measured, at most 64 in all and 1.5 GB. What the video is
-    meant to be is read from ``result.json`` or ``request.json`` beside it; without them 2:1 is a looping sphere and any
-    other shape a flat panorama that loops and does not wrap. Raises ``SkyloopError(bad_request)``.
+    What the video is meant to be is read from ``result.json`` or ``request.json`` beside it; without them 2:1 is a
+    looping sphere and any other shape a flat panorama that loops and does not wrap. Raises like :func:`measure_file`.
     """
     path = Path(path)
+    about, intent = probe(path), _request_beside(path)
+    flat = bool(intent.get("flat", about["width"] != 2 * about["height"]))
+    return measure_file(path, loop=bool(intent.get("loop", True)), flat=flat, wrap=bool(intent.get("wrap", False)))
+
+
+def measure_file(
+    path: Path, *, loop: bool, flat: bool, wrap: bool, reference: Sequence[ReferenceView] | None = None
+) -> dict[str, Any]:
+    """The figures of a video file: see :func:`.metrics.figures` for the arguments.
+
+    Of a long or large video the first and the last frames are measured, at most 64 in all and 1.5 GB. Raises
+    ``SkyloopError(bad_request)`` when it is not a video of at least 32x32 pixels.
+    """
     about = probe(path)
     width, height = about["width"], about["height"]
     if width < 32 or height < 32:
@@ -33,16 +47,8 @@ def evaluate_file(path: Path) -> dict[str, Any]:
     frames, gap = _ends(path, most)
     if not len(frames):
         raise bad_request(f"{path} has no frames.", "Give a video that plays.")
-    intent = _request_beside(path)
-    flat = bool(intent.get("flat", width != 2 * height))
-    return figures(
-        frames,
-        fps=about["fps"] or 1.0,
-        loop=bool(intent.get("loop", True)),
-        flat=flat,
-        wrap=bool(intent.get("wrap", False)),
-        gap=gap,
-    )
+    fps = about["fps"] or 1.0
+    return figures(frames, fps=fps, loop=loop, flat=flat, wrap=wrap, reference=reference, gap=gap)
 
 
 def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:

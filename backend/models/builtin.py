@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from .autoencoder import HALO, LATENT_CHANNELS, SPATIAL_RATIO, FrameAutoencoder
 from .base import ModelSpec, View
-from .denoiser import WINDOW_CELLS, WINDOW_FRAMES, Condition, Denoiser
+from .denoiser import FOV_RANGE_DEG, FRAME_STEP_RANGE_S, WINDOW_CELLS, WINDOW_FRAMES, Condition, Denoiser
 from .storage import load_weights
 from .text import TextEncoder
 
@@ -59,6 +60,8 @@ class BuiltinModel:
         self.mean, self.std = (
             torch.tensor(facts[k], device=self.device).reshape(shape) for k in ("latent_mean", "latent_std")
         )
+        ranges = [(-math.pi / 2, math.pi / 2), tuple(map(math.radians, FOV_RANGE_DEG)), FRAME_STEP_RANGE_S]
+        self.nearest, self.furthest = torch.tensor(ranges, device=self.device).unbind(1)
         self.text = TextEncoder()
         self.autoencoder = FrameAutoencoder().eval()
         self.autoencoder.load_state_dict(load_weights(folder / "autoencoder.safetensors"))
@@ -84,7 +87,8 @@ class BuiltinModel:
         prompts = [text[0]] if guidance == 1.0 else [text[0], text[1]]
         tokens = torch.cat([e.expand(n, -1, -1) for e, _ in prompts])
         mask = torch.cat([m.expand(n, -1) for _, m in prompts])
-        view = torch.tensor(views, dtype=torch.float32, device=self.device).repeat(len(prompts), 1)
+        view = torch.tensor(views, dtype=torch.float32, device=self.device).clamp(self.nearest, self.furthest)
+        view = view.repeat(len(prompts), 1)
         t = torch.full((n * len(prompts),), sigma, device=self.device)
         velocity = self.denoiser(z.repeat(len(prompts), 1, 1, 1, 1), t, Condition(tokens, mask, view)).float()
         if len(prompts) == 2:

@@ -20,6 +20,9 @@ WINDOW_FRAMES = 16
 WINDOW_CELLS = 16
 PATCH = 2
 TEXT_DIM = 256
+# What it was trained on; views outside are answered as the nearest one inside.
+FOV_RANGE_DEG = (20.0, 110.0)
+FRAME_STEP_RANGE_S = (0.04, 0.2)
 HEAD_DIM = 64
 
 

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from .. import sphere
-from ..models.denoiser import WINDOW_CELLS, WINDOW_FRAMES
+from ..models.denoiser import FOV_RANGE_DEG, FRAME_STEP_RANGE_S, WINDOW_CELLS, WINDOW_FRAMES
 from ..models.text import TextEncoder
 from .captions import caption
 from .scenes import Renderer, sample_scene
 
 WINDOW_PX = WINDOW_CELLS * 8
 CAPTIONS_PER_CLIP = 4
-FRAME_STEP_S = (0.04, 0.2)
 
 
 @dataclass
@@ -40,8 +39,8 @@ def sample_view(rng: random.Random) -> tuple[float, float, float]:
     else:
         pitch = rng.uniform(-90, 90)
     wide = rng.random() < 0.5
-    fov = rng.uniform(75, 110) if wide else math.exp(rng.uniform(math.log(20), math.log(90)))
-    dt = math.exp(rng.uniform(*map(math.log, FRAME_STEP_S)))
+    fov = rng.uniform(75, FOV_RANGE_DEG[1]) if wide else math.exp(rng.uniform(math.log(FOV_RANGE_DEG[0]), math.log(90)))
+    dt = math.exp(rng.uniform(*map(math.log, FRAME_STEP_RANGE_S)))
     return math.radians(max(-90.0, min(90.0, pitch))), math.radians(fov), dt
 
 
