@@ -80,8 +80,11 @@ class BlenderSession(Session):
             _fill_history(self._scan.found)
             self._scan = None
             self.revision += 1
-        if self.finished and not _user_is_dragging():
+        # Never an operator while the scan runs: bpy.ops lets go of Python's lock meanwhile, and Blender 5.0 was seen to
+        # crash (4 of 48 times) when another thread was busy in Python just then.
+        if self.finished and not self._scan and not _user_is_dragging():
             self._deliver(self.finished.popleft())
+            self.scan_history()
         if self.busy:
             self._idle_since = time.monotonic()
         elif self.client and time.monotonic() - self._idle_since > IDLE_RELEASE_S:
@@ -92,7 +95,6 @@ class BlenderSession(Session):
 
     def _deliver(self, job: Path) -> None:
         """Apply a finished sky to the scene that asked for it, or offer it when that scene is gone."""
-        self.scan_history()
         self.just_done = job
         scene = bpy.data.scenes.get(self.target) if self.target else None
         self.target = ""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 120.0  # the first start reads all of torch from a cold disk, perhaps through a virus scanner
 SILENCE_TIMEOUT_S = 60.0  # a heartbeat comes every few seconds; one long call into a driver may hold it back
+LAST_WORDS_S = 0.3
 QUEUE_EVENTS = 1000
 TAIL_LINES = 25
 MAX_LINE_CHARS = 1 << 20
@@ -118,6 +119,8 @@ class BackendClient:
             return None
         now = time.monotonic()
         if not self.alive and not self._readers[0].is_alive():
+            # Its last words are what explains it; they come within milliseconds, unless a grandchild holds the pipe.
+            self._readers[1].join(LAST_WORDS_S)
             return _exit_error(self._process.returncode)
         if not self.ready and now - self._started_at > self._hello_timeout_s:
             return SkyloopError(

@@ -67,7 +67,8 @@ class Blender:
             "HOME": str(self.resources),  # skies of an unsaved file go into the user's home
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        whole = [str(self.python), *map(str, command)]
+        # A crash of Blender then says where it was.
+        whole = [str(self.python), "-X", "faulthandler", *map(str, command)]
         return subprocess.run(whole, capture_output=True, text=True, env=env, timeout=timeout_s, check=False)
 
     def ask(self, scenario: str, **arguments: Any) -> Any:
