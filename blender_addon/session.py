@@ -81,7 +81,7 @@ class BlenderSession(Session):
             self._scan = None
             self.revision += 1
         # Never an operator while the scan runs: bpy.ops lets go of Python's lock meanwhile, and Blender 5.0 was seen to
-        # crash (4 of 48 times) when another thread was busy in Python just then.
+        # crash (at least 3 of 48 times) when another thread was busy in Python just then.
         if self.finished and not self._scan and not _user_is_dragging():
             self._deliver(self.finished.popleft())
             self.scan_history()
