@@ -107,7 +107,8 @@ def denoise(model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], g
     sizes = [(c.rows, c.columns, c.wrap) for c in canvas.charts]
     before: list[Tensor] | None = None
     for step in range(len(sigmas) - 1):
-        windows = layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells))
+        last = sigmas[step + 1] == 0.0
+        windows = layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
         clean = [torch.zeros_like(z) for z in canvas.latents]
         weights = [torch.zeros(z.shape[1:]) for z in canvas.latents]
         for start in range(0, len(windows), spec.window_batch):

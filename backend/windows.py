@@ -55,18 +55,22 @@ def offset(step: int, axis: int) -> float:
     return (step * GOLDEN + axis * 0.381966) % 1.0
 
 
-def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
+def cover(length: int, window: int, shift: float, wrap: bool, finishing: bool = False) -> list[Span]:
     """Spans of ``window`` that cover an axis of ``length`` with little overlap, moved by ``shift`` in [0, 1).
 
     A circular axis that is a multiple of the window is tiled exactly and the tiling slides around. An axis that ends
     keeps its first and last span docked; those between slide, and so does the border within each overlap. A circular
-    axis shorter than the window is read more than once around; an axis that ends must be at least as long as the
-    window.
+    axis shorter than the window is read more than once around; an axis that ends must be at least as long as it.
+
+    ``finishing`` is for the last step, whose borders no later step heals: a circular axis then overlaps too, and its
+    windows cross-fade over all of the overlap.
     """
     if length < window and not wrap:
         raise ValueError(f"an axis of {length} is shorter than the window of {window}")
     if wrap:
         count = -(-length // window)
+        if finishing and length >= window and count * window - length < window / 4:
+            count += 1
         overlap = window - length / count
         starts = [int((shift + k) * length / count) for k in range(count)]
     elif length == window:
@@ -80,6 +84,7 @@ def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
         starts = [0, *inner, length - window]
     if wrap and count == 1:
         return [Span((torch.arange(window) + starts[0]) % length, torch.ones(window))]
+    feather = max(FEATHER_CELLS, overlap) if finishing and wrap else FEATHER_CELLS
     spans = []
     for k, start in enumerate(starts):
         position = torch.arange(window) + 0.5
@@ -87,32 +92,37 @@ def cover(length: int, window: int, shift: float, wrap: bool) -> list[Span]:
         following = starts[(k + 1) % count] + (length if k == count - 1 else 0)
         preceding = starts[k - 1] - (length if k == 0 else 0)
         for border, side in (
-            (_border(preceding, start, window, shift), 1),
-            (_border(start, following, window, shift), -1),
+            (_border(preceding, start, window, shift, feather), 1),
+            (_border(start, following, window, shift, feather), -1),
         ):
             if border is not None:
-                weight = weight * ((position + start - border) * (side / FEATHER_CELLS) + 0.5).clamp(1e-3, 1)
+                weight = weight * ((position + start - border) * (side / feather) + 0.5).clamp(1e-3, 1)
         spans.append(Span((torch.arange(window) + start) % length, weight))
     return spans
 
 
-def _border(first: int, second: int, window: int, shift: float) -> float | None:
+def _border(first: int, second: int, window: int, shift: float, feather: float) -> float | None:
     """Where the window at ``first`` hands over to the one at ``second``, inside their overlap; None without one."""
     overlap = first + window - second
     if overlap <= 0:
         return None
-    slack = max(0.0, overlap - FEATHER_CELLS)
+    slack = max(0.0, overlap - feather)
     return second + overlap / 2 + (shift - 0.5) * slack
 
 
 def layout(
-    sizes: list[tuple[int, int, bool]], frames: int, loop: bool, step: int, window: tuple[int, int]
+    sizes: list[tuple[int, int, bool]],
+    frames: int,
+    loop: bool,
+    step: int,
+    window: tuple[int, int],
+    finishing: bool = False,
 ) -> list[Window]:
     """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells."""
     span_frames, cells = window
     windows = []
     for chart, (rows, columns, wrap) in enumerate(sizes):
-        for t in cover(frames, span_frames, offset(step, 0), loop):
+        for t in cover(frames, span_frames, offset(step, 0), loop, finishing):
             for r in cover(rows, cells, offset(step, 1), False):
-                windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap)]
+                windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap, finishing)]
     return windows

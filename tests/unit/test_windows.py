@@ -30,6 +30,20 @@ def test_every_cell_is_owned_once(length: int, shift: float, wrap: bool) -> None
 
 
 @given(lengths, shifts)
+def test_the_last_step_fades_around_the_circle(length: int, shift: float) -> None:
+    """No border is left: from cell to cell no window's share changes by more than the fade over its overlap allows."""
+    spans = cover(length, 16, shift, wrap=True, finishing=True)
+    shares = torch.zeros(len(spans), length)
+    for row, span in zip(shares, spans, strict=True):
+        row[span.index] = span.weight
+    shares = shares / shares.sum(0)
+    steepest = (shares - shares.roll(1, 1)).abs().max()
+    overlap = 16 * len(spans) - length
+    assert steepest <= 1.7 * len(spans) / overlap
+    assert overlap >= 4
+
+
+@given(lengths, shifts)
 def test_a_window_never_reaches_over_an_edge(length: int, shift: float) -> None:
     for span in cover(length, 16, shift, wrap=False):
         assert torch.equal(span.index, torch.arange(16) + span.index[0])
