@@ -24,7 +24,7 @@ from ..protocol import ErrorKind, SkyloopError, bad_request
 from .files import begin, commit, discard, write_error
 
 BT709 = 1  # the number of BT.709 in ITU-T H.273, for primaries, transfer and matrix alike
-CRF = 15
+CRF = 12
 _MOST_THREADS = 8  # each holds a frame, which at 8192x4096 is 200 MB with all that the encoder keeps of it
 _FULL_CHROMA = Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | _FULL_CHROMA
@@ -115,6 +115,8 @@ def _add_stream(container: Any, width: int, height: int, rate: Fraction) -> Any:
     gop = max(1, round(rate))
     options = {
         "crf": str(CRF),
+        # Key frames as fine as the others, and dark skies not coarser than bright ones: else each second pops.
+        "x264-params": "ipratio=1.0:aq-mode=3",
         "preset": "medium",
         "bf": "0",
         "g": str(gop),
