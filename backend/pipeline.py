@@ -50,11 +50,10 @@ class Stage:
     charts: list[Chart]
     sigma: float
 
-    @property
-    def fov(self) -> float:
-        """What a window sees at the horizon, radians."""
+    def fov(self, cells: int) -> float:
+        """What a window of ``cells`` sees at the horizon, radians."""
         first = self.charts[0]
-        return first.fov if first.kind == "plane" else 2 * math.pi * 16 / first.columns
+        return first.fov if first.kind == "plane" else 2 * math.pi * cells / first.columns
 
 
 def plan(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
@@ -108,7 +107,7 @@ def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = Non
     stages = plan(request, model.spec)
     canvas, evaluations = yield from compose(model, text, request_in_full, stages, job, clock)
     yield from write_movie(model, canvas, request, job, clock)
-    figures = yield from measure(model, text, request_in_full, stages[-1].fov, job, clock)
+    figures = yield from measure(model, text, request_in_full, stages[-1].fov(model.spec.cells), job, clock)
     result = {
         "request": request.to_json(),
         "model": model.spec.id,

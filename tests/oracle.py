@@ -13,8 +13,6 @@ from backend.models.base import ModelSpec, View
 
 SPEC = ModelSpec(
     id="oracle",
-    family="oracle",
-    licence="none",
     channels=2,
     frames=16,
     cells=16,

@@ -1,7 +1,14 @@
-"""Showing what was measured and what was made: a table of figures, and a sheet of panoramas with their views."""
+"""Showing what was measured and what was made: a table of figures, and a sheet of panoramas with their views.
+
+    python3 -m backend.evaluation.report SHEET.png DIR...
+
+draws the sheet of the results in those folders, as the README shows it (run it with the private runtime's Python).
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +17,7 @@ import cv2
 import numpy as np
 
 from ..media.stills import write_png
+from ..media.video import read_frames
 from .metrics import PASS, passes
 from .views import Lens, View, extended
 
@@ -93,3 +101,15 @@ def _caption(text: str, width: int) -> np.ndarray:
     band = _space(width, _CAPTION_PX)
     cv2.putText(band, shown, (_GAP, 24), font, scale, _INK, 1, cv2.LINE_AA)
     return band
+
+
+def _main(sheet: str, *folders: str) -> None:
+    entries = []
+    for folder in map(Path, folders):
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        entries.append((result["request"]["prompt"], np.stack(list(read_frames(folder / "sky.mp4")))))
+    contact_sheet(entries, Path(sheet))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

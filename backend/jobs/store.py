@@ -105,12 +105,6 @@ def load(name: str) -> Job:
     return Job(path, name)
 
 
-def jobs_in(root: Path) -> list[Job]:
-    """The job folders directly inside ``root``, oldest request first; empty when ``root`` does not exist."""
-    requests = [p for p in root.glob("*/request.json") if p.is_file()]
-    return [load(str(p.parent.absolute())) for p in sorted(requests, key=lambda p: (p.stat().st_mtime, p.parent.name))]
-
-
 def needed_bytes(request: GenerateRequest) -> int:
     """An upper estimate of the disk space that the files of a job take."""
     pixels = request.width * request.height

@@ -14,8 +14,6 @@ class ModelSpec:
     """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide."""
 
     id: str
-    family: str
-    licence: str
     channels: int
     frames: int
     cells: int

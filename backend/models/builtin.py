@@ -22,8 +22,6 @@ WEIGHTS = Path(__file__).parent / "weights" / "builtin"
 
 SPEC = ModelSpec(
     id="builtin",
-    family="skyloop-dit",
-    licence="GPL-3.0-or-later",
     channels=LATENT_CHANNELS,
     frames=WINDOW_FRAMES,
     cells=WINDOW_CELLS,

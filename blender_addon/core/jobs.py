@@ -31,10 +31,6 @@ class Job:
         return self.folder / "sky.mp4"
 
     @property
-    def poster(self) -> Path:
-        return self.folder / "poster.png"
-
-    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 
