@@ -7,7 +7,8 @@ projections:
   knows; six windows cover the sphere.
 * ``conformal``: Mercator and stereographic. Small windows are undistorted everywhere, at any latitude.
 
-A flat panorama is a single chart. Chart coordinates (u, v) are image coordinates in [-1, 1] as in :mod:`.sphere`.
+An equirectangular latent, as other methods have it, is an atlas of one, circular in x; a flat panorama is a single
+chart without directions. Chart coordinates (u, v) are image coordinates in [-1, 1] as in :mod:`.sphere`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ FEATHER = 0.05
 
 @dataclass(frozen=True)
 class Chart:
-    """One latent panorama of ``rows`` x ``columns`` cells: a plane, band, or cap (``sign`` +1 zenith, -1 nadir).
+    """One latent panorama of ``rows`` x ``columns`` cells: a ``plane``, ``band``, ``cap`` (``sign`` +1 zenith, -1
+    nadir) or ``erp`` (equirectangular, the whole sphere).
 
     ``extent`` is the projection's ordinate at the upper edge. For a plane, ``fov`` is what a window shows
     and ``pitch`` where its middle looks (radians).
@@ -49,8 +51,14 @@ class Chart:
     fov: float = math.pi / 2
     pitch: float = 0.0
 
+    @property
+    def on_sphere(self) -> bool:
+        return self.kind != "plane"
+
     def directions(self, u: Tensor, v: Tensor) -> Tensor:
         """Directions (..., 3) of chart coordinates. Not for planes."""
+        if self.kind == "erp":
+            return sphere.direction(u * math.pi, v * (-math.pi / 2))
         if self.kind == "band":
             y = -v * self.extent
             return sphere.direction(u * math.pi, torch.atan(torch.sinh(y)) if self.conformal else torch.atan(y))
@@ -65,6 +73,8 @@ class Chart:
         """Chart coordinates u, v of directions (..., 3); inverse of :meth:`directions`.
         Outside the chart: beyond +-1."""
         yaw, pitch = sphere.yaw_pitch(d)
+        if self.kind == "erp":
+            return yaw / math.pi, pitch / (-math.pi / 2)
         if self.kind == "band":
             t = torch.tan(pitch.clamp(-1.55, 1.55))
             return yaw / math.pi, -(torch.asinh(t) if self.conformal else t) / self.extent
@@ -78,7 +88,7 @@ class Chart:
 
     def margin(self, u: Tensor, v: Tensor) -> Tensor:
         """How far inside the chart a coordinate is: 1 in the middle, 0 at the edge, negative outside."""
-        return 1 - v.abs() if self.kind == "band" else 1 - torch.maximum(u.abs(), v.abs())
+        return 1 - v.abs() if self.kind in ("band", "erp") else 1 - torch.maximum(u.abs(), v.abs())
 
     def view(self, row: float, column: float, cells: int, frame_step_s: float) -> View:
         """What a window of ``cells`` whose centre is at (row, column), in cells, looks like to the model."""
@@ -87,7 +97,9 @@ class Chart:
             return View(max(-math.pi / 2, min(math.pi / 2, pitch)), self.fov, frame_step_s)
         u, v = torch.tensor(2 * column / self.columns - 1.0), torch.tensor(2 * row / self.rows - 1.0)
         _, pitch = sphere.yaw_pitch(self.directions(u, v))
-        if self.kind == "band":
+        if self.kind == "erp":
+            fov = 2 * math.pi * cells / self.columns
+        elif self.kind == "band":
             # Along the parallel: the chord through a wide window is shorter than what it shows.
             fov = 2 * math.pi * cells / self.columns * math.cos(float(pitch))
         else:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import sphere
 from .charts import Chart, covering
+from .conditioning import LEAST_SHARE, Prompts
+from .fields import Fields
+from .guides import Guide
 from .models.base import VideoModel, View
+from .protocol import ErrorKind, SkyloopError
 from .solver import solver_step
 from .windows import Window, layout
+
+FRAMES_AT_ONCE = 16
 
 
 @dataclass
 class Canvas:
-    """Latents (C, F, rows, columns) float32 on the host, one a chart; ``frame_step_s`` seconds between frames."""
+    """Latents (C, F, rows, columns) float32 on the host, one a chart; ``frame_step_s`` seconds between frames.
+
+    ``windows`` are those of the last step so far, whose borders nothing has healed.
+    """
 
     charts: list[Chart]
     latents: list[Tensor]
     loop: bool
     frame_step_s: float
+    windows: list[Window] = field(default_factory=list, repr=False)
 
     @property
     def frames(self) -> int:
@@ -31,14 +41,29 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """After each window batch: ``clean`` is set once a step is complete (the predicted clean charts)."""
+class Schedule:
+    """Falling noise levels, and the guidance of each step between them."""
 
-    step: int
-    steps: int
-    window: int
-    windows: int
-    clean: list[Tensor] | None = field(default=None, repr=False)
+    sigmas: list[float]
+    guidance: list[float]
+
+    @property
+    def steps(self) -> int:
+        return len(self.guidance)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After each batch: how many of a stage's windows are done and how many model evaluations that batch took.
+
+    ``clean`` is set once a step is complete: the predicted clean canvas.
+    """
+
+    stage: str
+    done: int
+    total: int
+    evaluations: int
+    clean: Canvas | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,16 +78,23 @@ class Overlap:
     weight: Tensor
 
 
-def white_noise(charts: list[Chart], channels: int, frames: int, generator: torch.Generator) -> list[Tensor]:
-    """Independent normal latents for every chart from one CPU generator."""
-    return [torch.randn(channels, frames, c.rows, c.columns, generator=generator) for c in charts]
+def white_noise(
+    charts: list[Chart], channels: int, frames: int, generator: torch.Generator, fields: Fields | None = None
+) -> list[Tensor]:
+    """Independent normal latents for every chart from one CPU generator, drawn frame by frame."""
+    fields = fields or Fields()
+    noise = [fields.zeros(channels, frames, c.rows, c.columns) for c in charts]
+    for frame in range(frames):
+        for z in noise:
+            z[:, frame] = torch.randn(channels, *z.shape[2:], generator=generator)
+    return noise
 
 
 def overlaps(charts: list[Chart]) -> list[Overlap]:
     """The cells of each chart that another one owns in part."""
     found = []
     for i, chart in enumerate(charts):
-        if chart.kind == "plane":
+        if not chart.on_sphere:
             continue
         d = chart.directions(*sphere.grid(chart.rows, chart.columns)).flatten(0, 1)
         for j, (u, v, weight) in enumerate(covering(charts, d)):
@@ -83,45 +115,147 @@ def exchange(charts: list[Chart], clean: list[Tensor], shared: list[Overlap]) ->
     return result
 
 
-def _view(canvas: Canvas, window: Window, cells: int) -> View:
-    return canvas.charts[window.chart].view(window.rows.centre, window.columns.centre, cells, canvas.frame_step_s)
+@dataclass(frozen=True)
+class Visit:
+    """One evaluation of a window: with which prompt, and how much that counts in each of its cells (rows, columns)."""
+
+    window: Window
+    view: View
+    prompt: int
+    share: Tensor
 
 
-def _merge(clean: list[Tensor], weights: list[Tensor], window: Window, prediction: Tensor) -> None:
+def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor], cells: int) -> list[Visit]:
+    """Every window once for each prompt that has a share of it."""
+    found = []
+    for window in windows:
+        view = canvas.charts[window.chart].view(window.rows.centre, window.columns.centre, cells, canvas.frame_step_s)
+        share = shares[window.chart][:, window.rows.index[:, None], window.columns.index]
+        most = share.amax((1, 2))
+        wanted = (most >= min(LEAST_SHARE, float(most.max()))).nonzero()[:, 0].tolist()
+        found += [Visit(window, view, k, share[k]) for k in wanted]
+    return found
+
+
+def unsettled(windows: Sequence[Window], guides: Sequence[Guide], charts: int) -> list[Window]:
+    """The windows that have a say: some cell in them is not replaced by a guide anyway."""
+    settled: list[Tensor | None] = []
+    for chart in range(charts):
+        known = [s for g in guides if (s := g.settled(chart)) is not None]
+        settled.append(torch.stack(known).any(0) if known else None)
+
+    def needed(window: Window) -> bool:
+        done = settled[window.chart]
+        return done is None or not bool(done[window.rows.index[:, None], window.columns.index].all())
+
+    return [w for w in windows if needed(w)]
+
+
+def _fetch(prediction: Tensor) -> Callable[[], Tensor]:
+    """Start copying to the host; the result waits for the copy. The device goes on with what is queued meanwhile."""
+    if prediction.device.type != "cuda":
+        return prediction.cpu
+    host = torch.empty(prediction.shape, dtype=prediction.dtype, pin_memory=True)
+    host.copy_(prediction, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return wait
+
+
+def _merge(clean: list[Tensor], weights: list[Tensor], visit: Visit, prediction: Tensor) -> None:
+    window = visit.window
     where = (window.time.index[:, None, None], window.rows.index[:, None], window.columns.index)
-    w = window.weight
+    w = window.weight * visit.share
     weights[window.chart].index_put_(where, w, accumulate=True)
     channels = torch.arange(len(prediction))[:, None, None, None]
     clean[window.chart].index_put_((channels, *(i[None] for i in where)), prediction * w, accumulate=True)
 
 
-def denoise(model: VideoModel, canvas: Canvas, text: Any, sigmas: list[float], guidance: float) -> Iterator[Progress]:
-    """Take ``canvas`` from noise level ``sigmas[0]`` to ``sigmas[-1]``, in place, one scheduler step of the whole
-    canvas at a time.
+def _checked(prediction: Tensor, batch: Sequence[Visit], step: int, steps: int) -> Tensor:
+    if bool(prediction.isfinite().all()):
+        return prediction
+    bad = batch[int((~prediction.isfinite()).flatten(1).any(1).nonzero()[0])]
+    rows, columns, first = bad.window.rows.centre, bad.window.columns.centre, int(bad.window.time.index[0])
+    raise SkyloopError(
+        ErrorKind.INTERNAL,
+        f"The model returned no number (NaN) at step {step + 1} of {steps}, in the window around row {rows:g}, column "
+        f"{columns:g} of chart {bad.window.chart} (pitch {math.degrees(bad.view.pitch):.0f}°), from frame {first}.",
+        "Try another seed; if it happens again, verify the model.",
+    )
+
+
+def predict_all(
+    model: VideoModel, canvas: Canvas, jobs: Sequence[Visit], prompts: Prompts, schedule: Schedule, step: int
+) -> Iterator[tuple[Sequence[Visit], Tensor]]:
+    """Clean predictions of all windows of a step, batch by batch, on the host; one batch is always in flight."""
+    waiting: tuple[Sequence[Visit], Callable[[], Tensor]] | None = None
+    size = model.spec.window_batch
+    for start in range(0, len(jobs), size):
+        batch = jobs[start : start + size]
+        x = torch.stack([v.window.read(canvas.latents[v.window.chart]) for v in batch])
+        texts = [prompts.encoded[v.prompt] for v in batch]
+        views = [v.view for v in batch]
+        prediction = _fetch(
+            model.predict(x, schedule.sigmas[step], views, texts, prompts.negative, schedule.guidance[step])
+        )
+        if waiting:
+            yield waiting[0], _checked(waiting[1](), waiting[0], step, schedule.steps)
+        waiting = (batch, prediction)
+    if waiting:
+        yield waiting[0], _checked(waiting[1](), waiting[0], step, schedule.steps)
+
+
+def denoise(
+    model: VideoModel,
+    canvas: Canvas,
+    prompts: Prompts,
+    schedule: Schedule,
+    *,
+    guides: Sequence[Guide] = (),
+    stage: str = "layout",
+    fields: Fields | None = None,
+) -> Iterator[Progress]:
+    """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
-    a window batch is on the model's device. Yields after every batch; stop iterating to cancel.
+    a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
+    ``SkyloopError`` where the model returns NaN.
     """
-    spec = model.spec
-    shared = overlaps(canvas.charts)
+    spec, fields = model.spec, fields or Fields()
+    shared, shares = overlaps(canvas.charts), [prompts.shares(c) for c in canvas.charts]
     sizes = [(c.rows, c.columns, c.wrap) for c in canvas.charts]
-    before: list[Tensor] | None = None
-    for step in range(len(sigmas) - 1):
+    clean, before = ([fields.zeros(*z.shape) for z in canvas.latents] for _ in range(2))
+    weights = [fields.zeros(*z.shape[1:]) for z in canvas.latents]
+    sigmas = schedule.sigmas
+    for step in range(schedule.steps):
         last = sigmas[step + 1] == 0.0
         windows = layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
-        clean = [torch.zeros_like(z) for z in canvas.latents]
-        weights = [torch.zeros(z.shape[1:]) for z in canvas.latents]
-        for start in range(0, len(windows), spec.window_batch):
-            batch = windows[start : start + spec.window_batch]
-            views = [_view(canvas, w, spec.cells) for w in batch]
-            x = torch.stack([w.read(canvas.latents[w.chart]) for w in batch])
-            for window, prediction in zip(batch, model.predict(x, sigmas[step], views, text, guidance), strict=True):
-                _merge(clean, weights, window, prediction)
-            if start + len(batch) < len(windows):
-                yield Progress(step, len(sigmas) - 1, start + len(batch), len(windows))
-        clean = exchange(canvas.charts, [c / w for c, w in zip(clean, weights, strict=True)], shared)
+        canvas.windows = unsettled(windows, guides, len(sizes))
+        jobs = visits(canvas, canvas.windows, shares, spec.cells)
+        each = 1 if schedule.guidance[step] == 1 else 2
+        done, total = step * len(jobs), schedule.steps * len(jobs)
+        for field_ in (*clean, *weights):
+            field_.zero_()
+        for batch, predictions in predict_all(model, canvas, jobs, prompts, schedule, step):
+            for visit, prediction in zip(batch, predictions, strict=True):
+                _merge(clean, weights, visit, prediction)
+            done += len(batch)
+            yield Progress(stage, min(done, total), total, len(batch) * each)
         around = (sigmas[step - 1] if step else 1.0, sigmas[step], sigmas[step + 1])
-        history = before or [None] * len(clean)
-        canvas.latents = [solver_step(x, c, b, around) for x, c, b in zip(canvas.latents, clean, history, strict=True)]
-        before = clean
-        yield Progress(step, len(sigmas) - 1, len(windows), len(windows), clean)
+        for start in range(0, canvas.frames, FRAMES_AT_ONCE):
+            frames = slice(start, min(canvas.frames, start + FRAMES_AT_ONCE))
+            now = [c[:, frames] / w[frames].clamp(min=1e-6) for c, w in zip(clean, weights, strict=True)]
+            now = exchange(canvas.charts, now, shared)
+            for guide in guides:
+                now = guide(now, frames, sigmas[step])
+            for x, c, b in zip(canvas.latents, now, before, strict=True):
+                x[:, frames] = solver_step(x[:, frames], c, b[:, frames] if step else None, around)
+            for b, c in zip(before, now, strict=True):
+                b[:, frames] = c
+        yield Progress(stage, (step + 1) * len(jobs), schedule.steps * len(jobs), 0, Canvas(
+            canvas.charts, before, canvas.loop, canvas.frame_step_s, canvas.windows))  # fmt: skip

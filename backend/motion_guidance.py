@@ -9,7 +9,7 @@ of the cells at every noise level tried (detail 1.5 to 3.4 times that of single 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -17,25 +17,32 @@ from torch import Tensor
 from . import sphere
 from .charts import Chart
 from .decode import FRAMES_AT_ONCE, Projector, decode_chart, encode_chart
-from .denoise import Canvas
+from .denoise import Canvas, Progress
+from .fields import Fields
 from .models.base import VideoModel
 
 
 @torch.inference_mode()
-def upsample(model: VideoModel, canvas: Canvas, charts: list[Chart]) -> Iterator[tuple[int, list[Tensor]]]:
-    """Clean latents of ``canvas`` on a finer atlas, a few frames at a time: (first frame, latents of each chart)."""
+def upsample(
+    model: VideoModel, canvas: Canvas, charts: list[Chart], fields: Fields
+) -> Generator[Progress, None, list[Tensor]]:
+    """Clean latents of ``canvas`` on a finer atlas, a few frames at a time. Returns one tensor a chart."""
     projectors = []
     for chart in charts:
         where = sphere.grid(chart.rows * model.spec.ratio, chart.columns * model.spec.ratio)
         projectors.append(
-            Projector(canvas.charts, where if chart.kind == "plane" else chart.directions(*where), model.device)
+            Projector(canvas.charts, chart.directions(*where) if chart.on_sphere else where, model.device)
         )
+    fine = [fields.zeros(model.spec.channels, canvas.frames, c.rows, c.columns) for c in charts]
     for start in range(0, canvas.frames, FRAMES_AT_ONCE):
+        yield Progress("upsample", start, canvas.frames, 0)
         frames = slice(start, start + FRAMES_AT_ONCE)
         old = zip(canvas.latents, canvas.charts, strict=True)
         images = [decode_chart(model, z[:, frames].transpose(0, 1), c.wrap) for z, c in old]
-        new = zip(projectors, charts, strict=True)
-        yield start, [encode_chart(model, project(images), c.wrap).transpose(0, 1) for project, c in new]
+        for project, chart, z in zip(projectors, charts, fine, strict=True):
+            z[:, frames] = encode_chart(model, project(images), chart.wrap).transpose(0, 1)
+    yield Progress("upsample", canvas.frames, canvas.frames, 0)
+    return fine
 
 
 def renoise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:

@@ -41,7 +41,7 @@ class Window:
 
     def read(self, chart: Tensor) -> Tensor:
         """Crop of a chart (C, F, H, W) -> (C, f, h, w)."""
-        return chart[:, self.time.index][:, :, self.rows.index][:, :, :, self.columns.index]
+        return chart[:, self.time.index[:, None, None], self.rows.index[:, None], self.columns.index]
 
     @property
     def weight(self) -> Tensor:
@@ -118,11 +118,14 @@ def layout(
     window: tuple[int, int],
     finishing: bool = False,
 ) -> list[Window]:
-    """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells."""
+    """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells.
+
+    Earlier ones come first, so that of a long canvas only a few frames are in use at a time.
+    """
     span_frames, cells = window
     windows = []
-    for chart, (rows, columns, wrap) in enumerate(sizes):
-        for t in cover(frames, span_frames, offset(step, 0), loop, finishing):
+    for t in cover(frames, span_frames, offset(step, 0), loop, finishing):
+        for chart, (rows, columns, wrap) in enumerate(sizes):
             for r in cover(rows, cells, offset(step, 1), False):
                 windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap, finishing)]
     return windows

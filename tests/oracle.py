@@ -59,7 +59,10 @@ class Oracle:
     def sigmas(self, steps: int) -> list[float]:
         return torch.linspace(1, 0, steps + 1).tolist()
 
-    def predict(self, x: Tensor, sigma: float, views: Sequence[View], text: Any, guidance: float) -> Tensor:
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
+        assert len(x) == len(views) == len(prompts)
         self.calls.append((tuple(x.shape), sigma, list(views)))
         if self.smooth:
             return self.smooth.predict(x, sigma)

@@ -48,10 +48,13 @@ class VideoModel(Protocol):
         """``steps + 1`` falling noise levels from 1 to 0."""
         ...
 
-    def predict(self, x: Tensor, sigma: float, views: Sequence[View], text: Any, guidance: float) -> Tensor:
-        """Clean latents of windows ``x`` (N, ...), guided; same shape, device and dtype as ``x``.
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
+        """Clean latents of windows ``x`` (N, ...), guided; same shape and dtype, on the model's own device.
 
-        ``text`` is what :meth:`encode_text` made of ``[prompt, negative]``. Pure: the result depends on nothing else.
+        ``prompts`` (one a window) and ``negative`` (one for all) are what :meth:`encode_text` made. With a ``guidance``
+        of 1 the negative is not evaluated. Pure: the result depends on nothing else.
         """
         ...
 

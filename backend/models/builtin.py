@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,20 +78,30 @@ class BuiltinModel:
         return (2 * times / (1 + times)).tolist()
 
     @torch.inference_mode()
-    def predict(self, x: Tensor, sigma: float, views: Sequence[View], text: Any, guidance: float) -> Tensor:
-        z = x.to(self.device, self.dtype)
-        n = len(z)
-        prompts = [text[0]] if guidance == 1.0 else [text[0], text[1]]
-        tokens = torch.cat([e.expand(n, -1, -1) for e, _ in prompts])
-        mask = torch.cat([m.expand(n, -1) for _, m in prompts])
-        view = torch.tensor(views, dtype=torch.float32, device=self.device).clamp(self.nearest, self.furthest)
-        view = view.repeat(len(prompts), 1)
-        t = torch.full((n * len(prompts),), sigma, device=self.device)
-        velocity = self.denoiser(z.repeat(len(prompts), 1, 1, 1, 1), t, Condition(tokens, mask, view)).float()
-        if len(prompts) == 2:
+    def predict(
+        self,
+        x: Tensor,
+        sigma: float,
+        views: Sequence[View],
+        prompts: Sequence[tuple[Tensor, Tensor]],
+        negative: tuple[Tensor, Tensor],
+        guidance: float,
+    ) -> Tensor:
+        noisy = x.to(self.device, non_blocking=True)
+        n, guided = len(noisy), guidance != 1.0
+        texts = [*prompts, *([negative] * n if guided else [])]
+        tokens, mask = torch.stack([e for e, _ in texts]), torch.stack([m for _, m in texts])
+        view = torch.tensor(views, dtype=torch.float32).to(self.device, non_blocking=True)
+        view = view.clamp(self.nearest, self.furthest)
+        if guided:
+            view = view.repeat(2, 1)
+        z = noisy.to(self.dtype)
+        t = torch.full((len(texts),), sigma, device=self.device)
+        velocity = self.denoiser(z.repeat(2, 1, 1, 1, 1) if guided else z, t, Condition(tokens, mask, view)).float()
+        if guided:
             wanted, unwanted = velocity.chunk(2)
             velocity = unwanted + guidance * (wanted - unwanted)
-        return (x.to(self.device) - sigma * velocity).to(x.device)
+        return noisy - sigma * velocity
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:

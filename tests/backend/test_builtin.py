@@ -41,9 +41,14 @@ def noise(n: int = 1, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, 12, 16, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
+def prompt_and_none(model: BuiltinModel, prompt: str, negative: str = "", windows: int = 1) -> tuple[list, object]:
+    wanted, unwanted = model.encode_text([prompt, negative])
+    return [wanted] * windows, unwanted
+
+
 def first_guess(model: BuiltinModel, prompt: str, view: View = AHEAD, seed: int = 0) -> torch.Tensor:
     """What the model expects of nearly pure noise: the mean picture of a prompt."""
-    return model.predict(noise(seed=seed), 0.98, [view], model.encode_text([prompt, ""]), 1.0)[0]
+    return model.predict(noise(seed=seed), 0.98, [view], *prompt_and_none(model, prompt), 1.0)[0]
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -80,17 +85,17 @@ def test_the_view_pitch_decides_what_is_seen(model) -> None:
 
 def test_the_negative_prompt_pushes_away(model) -> None:
     view, x = [AHEAD], noise()
-    plain = model.predict(x, 0.9, view, model.encode_text(["night sky", ""]), 3.0)
-    without = model.predict(x, 0.9, view, model.encode_text(["night sky", "aurora"]), 3.0)
-    aurora = model.predict(x, 0.9, view, model.encode_text(["aurora", ""]), 1.0)
+    plain = model.predict(x, 0.9, view, *prompt_and_none(model, "night sky"), 3.0)
+    without = model.predict(x, 0.9, view, *prompt_and_none(model, "night sky", "aurora"), 3.0)
+    aurora = model.predict(x, 0.9, view, *prompt_and_none(model, "aurora"), 1.0)
     assert distance(without, aurora) > distance(plain, aurora)
 
 
 def test_a_window_does_not_depend_on_its_batch(model) -> None:
-    x, text = noise(3), model.encode_text(["storm over the sea", ""])
+    x, (texts, none) = noise(3), prompt_and_none(model, "storm over the sea", windows=3)
     views = [AHEAD, View(-1.0, 1.0, 0.1), View(1.5, 0.5, 0.05)]
-    together = model.predict(x, 0.5, views, text, 3.0)
-    alone = torch.cat([model.predict(x[i : i + 1], 0.5, [views[i]], text, 3.0) for i in range(3)])
+    together = model.predict(x, 0.5, views, texts, none, 3.0)
+    alone = torch.cat([model.predict(x[i : i + 1], 0.5, [views[i]], texts[i : i + 1], none, 3.0) for i in range(3)])
     # bfloat16 products of other shapes round differently; the guidance of 3 multiplies that.
     assert (together - alone).abs().mean() < 0.02 * together.abs().mean()
 

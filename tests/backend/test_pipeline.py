@@ -13,7 +13,8 @@ import pytest
 from backend.engine import Engine
 from backend.media.stills import read_image
 from backend.media.video import probe, read_frames
-from backend.pipeline import generate, plan, starting_at
+from backend.methods.skyloop import REFINEMENTS, plan, refine_schedule
+from backend.pipeline import generate
 from backend.protocol import Event, GenerateRequest, SkyloopError
 from tests.oracle import SPEC, Oracle
 
@@ -56,7 +57,7 @@ def test_the_folder_holds_the_result_and_nothing_half_made(make: Make) -> None:
     assert events[-1].data["result"] == result
     assert result["request"] == SMALL.to_json()
     assert {"seam", "loop", "detail", "motion"} <= set(result["figures"])
-    assert set(result["seconds"]) == {"load", "layout", "decode", "measure"}
+    assert set(result["seconds"]) == {"load", "layout", "preview", "decode", "measure"}
     about = probe(job / "sky.mp4")
     assert (about["width"], about["height"], about["frames"], about["fps"]) == (256, 128, 16, 8.0)
     assert read_image(job / "poster.png").shape == (128, 256, 3)
@@ -100,15 +101,14 @@ def test_larger_sizes_start_small() -> None:
             columns = [s.charts[0].columns for s in stages]
             assert columns[-1] >= width / 8 / 1.25
             assert all(a < b <= 3 * a for a, b in zip(columns, columns[1:], strict=False))
-            assert stages[0].sigma == 1
-            assert all(s.sigma < 1 for s in stages[1:])
+            assert stages[0].refinement is None
+            assert all(s.refinement for s in stages[1:])
             assert all(c.rows >= 16 and c.columns >= 16 for s in stages for c in s.charts)
 
 
 def test_a_schedule_is_entered_where_it_is_promised() -> None:
-    sigmas = [1.0, 0.8, 0.6, 0.59, 0.3, 0.0]
-    assert starting_at(sigmas, 1.0) == sigmas
-    assert starting_at(sigmas, 0.6) == [0.6, 0.3, 0.0]
+    refinement = replace(REFINEMENTS[0], sigma=0.6)
+    assert refine_schedule([1.0, 0.8, 0.6, 0.59, 0.3, 0.0], refinement).sigmas == [0.6, 0.3, 0.0]
 
 
 def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:

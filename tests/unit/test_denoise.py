@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from backend import sphere
 from backend.charts import Chart, sphere_charts
+from backend.conditioning import Prompts
 from backend.decode import decode_chart, decode_frames, encode_chart
-from backend.denoise import Canvas, denoise, exchange, overlaps, white_noise
+from backend.denoise import Canvas, Schedule, denoise, exchange, overlaps, white_noise
+from backend.fields import Fields
 from backend.motion_guidance import renoise, upsample
 from backend.solver import solver_step
 from tests.oracle import Oracle, SmoothOracle
@@ -19,9 +22,9 @@ def run(
     model: Oracle, charts: list[Chart], noise: list[torch.Tensor], loop: bool = True, steps: int = STEPS
 ) -> list[torch.Tensor]:
     canvas = Canvas(charts, [n.clone() for n in noise], loop, 0.125)
-    progress = list(denoise(model, canvas, None, model.sigmas(STEPS)[: steps + 1], 1.0))
-    assert progress[-1].step == steps - 1
-    assert progress[-1].window == progress[-1].windows
+    schedule = Schedule(model.sigmas(STEPS)[: steps + 1], [1.0] * steps)
+    progress = list(denoise(model, canvas, Prompts(["anything"], ""), schedule))
+    assert progress[-1].done == progress[-1].total
     return canvas.latents
 
 
@@ -120,12 +123,14 @@ def test_upsampling_keeps_directions() -> None:
     old, new = sphere_charts(64, conformal=False), sphere_charts(128, conformal=True)
     heights = [c.directions(*sphere.grid(c.rows, c.columns))[..., 2] for c in old]
     canvas = Canvas(old, [h.expand(2, 6, -1, -1).clone() for h in heights], True, 0.125)
-    parts = list(upsample(Oracle(), canvas, new))
-    assert [start for start, _ in parts] == [0, 4]
-    for chart, clean in zip(new, parts[1][1], strict=True):
-        assert clean.shape == (2, 2, chart.rows, chart.columns)
+    upsampling = upsample(Oracle(), canvas, new, Fields())
+    with pytest.raises(StopIteration) as finished:
+        while True:
+            next(upsampling)
+    for chart, clean in zip(new, finished.value.value, strict=True):
+        assert clean.shape == (2, 6, chart.rows, chart.columns)
         expected = chart.directions(*sphere.grid(chart.rows, chart.columns))[..., 2]
-        assert (clean[0, 0] - expected).abs().mean() < 0.02
+        assert (clean[0, 5] - expected).abs().mean() < 0.02
 
 
 def test_decoding_in_tiles_is_decoding_whole(monkeypatch) -> None:
