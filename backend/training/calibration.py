@@ -1,0 +1,75 @@
+"""What the `text` figures of :mod:`backend.evaluation.text` come to on panoramas that follow their prompts perfectly.
+
+Rendered panoramas of held-out scenes go through the same functions as generated ones: with their own captions they
+give the ceiling, with each other's the floor; so do two of them side by side for prompts by direction.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import sphere
+from ..evaluation.text import TextJudge, text_by_direction, text_figures
+from .attributes import ATTRIBUTES, Scene, sample_scene
+from .captions import caption
+from .scenes import Renderer
+
+CALIBRATION_SEED = 9_000_001
+HEIGHT_PX = 256
+# Halves of the sphere, a little smaller, as the regions of a user are.
+HALVES = ((-90.0, 0.0, 75.0), (90.0, 0.0, 75.0))
+
+
+def panorama(renderer: Renderer, scene: Scene, height: int = HEIGHT_PX, frames: int = 2) -> np.ndarray:
+    """Equirectangular frames (T, height, 2 x height, 3) uint8 of a scene, an eighth of a second apart."""
+    directions = sphere.erp_directions(height, 2 * height)[None]
+    times = torch.arange(frames)[None] / 8.0
+    image = renderer.shade([scene], directions, times, math.pi / height)[0]
+    return (image.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def halves(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Two panoramas in one: yaw below 0 shows ``left``, above 0 ``right``."""
+    middle = left.shape[2] // 2
+    return np.concatenate([left[:, :, :middle], right[:, :, middle:]], axis=2)
+
+
+def calibrate(renderer: Renderer, folder: Path, count: int) -> dict[str, Any]:
+    """Means of the figures over ``count`` panoramas with their own captions (ceiling) and with another's (floor)."""
+    rng = random.Random(CALIBRATION_SEED)
+    judge = TextJudge(folder)
+    kinds = ATTRIBUTES["sky"]
+    scenes = [sample_scene(rng, kinds[i % len(kinds)]) for i in range(count)]
+    captions = [caption(scene, rng) for scene in scenes]
+    pictures = [panorama(renderer, scene) for scene in scenes]
+    # A step of 5 is another kind of sky for every number of panoramas that 11 kinds divide.
+    own = [text_figures(p, c, judge=judge) for p, c in zip(pictures, captions, strict=True)]
+    other = [text_figures(p, captions[(i + 5) % count], judge=judge) for i, p in enumerate(pictures)]
+    placed, swapped = [], []
+    for i in range(count):
+        j = (i + 5) % count
+        both = halves(pictures[i], pictures[j])
+        for into, pair in ((placed, (i, j)), (swapped, (j, i))):
+            regions = [(*where, captions[k]) for where, k in zip(HALVES, pair, strict=True)]
+            into.append(text_by_direction(both, regions, judge=judge))
+    return {
+        "panoramas": count,
+        "ceiling": _means(own) | _means(placed),
+        "floor": _means(other) | _means(swapped),
+        "by_attribute": _attributes(own),
+    }
+
+
+def _means(figures: list[dict[str, Any]]) -> dict[str, float]:
+    names = sorted({name for one in figures for name, value in one.items() if isinstance(value, float)})
+    return {name: round(float(np.mean([one[name] for one in figures if name in one])), 3) for name in names}
+
+
+def _attributes(figures: list[dict[str, Any]]) -> dict[str, float]:
+    return _means([one.get("text_by_attribute", {}) for one in figures])
