@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """
     request = _request(options)
     folder: Path = options.out
-    _check_folder(folder)
+    check_folder(folder)
     store.check_space(folder, request)
     enter_runtime(argv)
     progress = Progress(sys.stderr)
@@ -74,7 +74,7 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
     return request
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raises ``SkyloopError(bad_request)`` when no files can be made in ``folder``, which need not exist yet."""
     hint = "Choose another folder with --out."
     try:
