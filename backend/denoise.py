@@ -219,8 +219,11 @@ def denoise(
     guides: Sequence[Guide] = (),
     stage: str = "layout",
     fields: Fields | None = None,
+    windows_of: Callable[[int, bool], list[Window]] | None = None,
 ) -> Iterator[Progress]:
     """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
+
+    ``windows_of`` gives the windows of a step, and is told whether it is the last one; by default :func:`.layout`.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
     a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
@@ -234,7 +237,11 @@ def denoise(
     sigmas = schedule.sigmas
     for step in range(schedule.steps):
         last = sigmas[step + 1] == 0.0
-        windows = layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
+        windows = (
+            windows_of(step, last)
+            if windows_of
+            else layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
+        )
         canvas.windows = unsettled(windows, guides, len(sizes))
         jobs = visits(canvas, canvas.windows, shares, spec.cells)
         each = 1 if schedule.guidance[step] == 1 else 2

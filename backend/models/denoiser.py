@@ -120,12 +120,25 @@ class Denoiser(nn.Module):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
+    def places(self, rows: int, columns: int) -> Tensor:
+        """The embedding (1, 1, rows * columns, dim) of places in a window of so many patches: the learned one, or,
+        for another size, which it was not trained on, that one stretched."""
+        size = WINDOW_CELLS // PATCH
+        if (rows, columns) == (size, size):
+            return self.space
+        learned = self.space.reshape(1, size, size, -1).permute(0, 3, 1, 2)
+        stretched = F.interpolate(learned.float(), (rows, columns), mode="bicubic", align_corners=False)
+        return stretched.flatten(2).transpose(1, 2)[None]
+
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """Latents x (B, 12, 16, 16, 16): batch, channel, frame, row, column; t (B,) in [0, 1] -> velocity, like x."""
+        """Latents x (B, 12, 16, 16, 16): batch, channel, frame, row, column; t (B,) in [0, 1] -> velocity, like x.
+
+        Other even numbers of rows and columns work too (:meth:`places`).
+        """
         batch, channels, frames, height, width = x.shape
         h, w = height // PATCH, width // PATCH
         y = self.embed(x.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
-        y = y.reshape(batch, frames, h * w, -1) + self.space.to(y.dtype) + self.time.to(y.dtype)
+        y = y.reshape(batch, frames, h * w, -1) + self.places(h, w).to(y.dtype) + self.time.to(y.dtype)
         dim = y.shape[-1]
         text = self.text(condition.text.to(y.dtype), condition.mask)
         features = torch.cat([_time_features(t).to(y.dtype), text, _view_features(condition.view).to(y.dtype)], dim=-1)
