@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, get_type_hints
+from typing import Any
+
+from . import controls
+from .controls import MAX_PROMPT_CHARS as MAX_PROMPT_CHARS
+from .controls import CameraKey, Region
+from .typed import field_types, plain, typed
 
 PROTOCOL_VERSION = 1
 SCHEMA_VERSION = 1
 
-MAX_PROMPT_CHARS = 2000
 MAX_FRAMES = 4096
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 128, 4096
 MAX_WIDTH_PX = 16384
@@ -67,7 +71,16 @@ class GenerateRequest:
 
     ``width`` x ``height`` are pixels; a sphere (``flat`` false) is 2:1 equirectangular. ``wrap`` joins the left and
     right edge of a flat panorama. ``fov_deg`` is how much of the world one model window sees while the layout forms.
-    ``steps`` and ``guidance`` of 0 mean the model's own defaults.
+    ``steps`` and ``guidance`` of 0 mean the model's own defaults. Files are absolute paths, empty for none:
+
+    * ``regions``: prompts by direction, the later over the earlier.
+    * ``image``: a picture to start from: a panorama of the whole sky (``image_fov_deg`` 0, turned by its yaw and
+      pitch; for a flat panorama, all of it), or a photo of that horizontal field of view, placed at yaw and pitch.
+    * ``source``: the folder of an earlier result, or its video, to keep but for a part that is made anew: where the
+      picture ``mask`` is white, or within ``mask_at`` (yaw, pitch, radius in degrees). Size, frames, fps and loop are
+      the source's.
+    * ``motion``: 0 is still, 1 as the model moves, up to 2; ``motion_mask``: where white all of it, where black none.
+    * ``camera``: how the shot looks at the sky; detail is only made where it ever does.
     """
 
     prompt: str
@@ -86,6 +99,17 @@ class GenerateRequest:
     guidance: float = 0.0
     fov_deg: float = 90.0
     device: str = "auto"
+    regions: tuple[Region, ...] = ()
+    image: str = ""
+    image_yaw_deg: float = 0.0
+    image_pitch_deg: float = 0.0
+    image_fov_deg: float = 0.0
+    source: str = ""
+    mask: str = ""
+    mask_at: tuple[float, float, float] | None = None
+    motion: float = 1.0
+    motion_mask: str = ""
+    camera: tuple[CameraKey, ...] = ()
     schema: int = SCHEMA_VERSION
 
     def problems(self) -> list[str]:
@@ -98,9 +122,7 @@ class GenerateRequest:
 
         check(bool(self.prompt.strip()), "prompt is empty: describe the sky in a few words.")
         for name in ("prompt", "negative"):
-            n = len(getattr(self, name))
-            check(n <= MAX_PROMPT_CHARS, f"{name} has {n} characters: at most {MAX_PROMPT_CHARS} are read.")
-            check(_is_unicode(getattr(self, name)), f"{name} is not valid Unicode text: type it anew.")
+            found += controls.text_problems(name, getattr(self, name))
         check(self.negative == "" or bool(self.negative.strip()), "negative is only spaces: leave it empty.")
         check(
             MIN_HEIGHT_PX <= self.height <= MAX_HEIGHT_PX and self.height % 16 == 0,
@@ -126,7 +148,7 @@ class GenerateRequest:
         check(lo <= self.fov_deg <= hi, f"fov {self.fov_deg:g}: use {lo:g} to {hi:g} degrees.")
         check(self.method in METHODS, f"method {self.method!r}: use {' or '.join(METHODS)}.")
         check(self.device in DEVICES, f"device {self.device!r}: use one of {', '.join(DEVICES)}.")
-        return found
+        return [*found, *controls.problems(self)]
 
     def validated(self) -> GenerateRequest:
         """This request, or a ``bad_request`` error that names the first problem."""
@@ -135,7 +157,7 @@ class GenerateRequest:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return plain(asdict(self))
 
     @staticmethod
     def from_json(document: Any) -> GenerateRequest:
@@ -148,29 +170,27 @@ class GenerateRequest:
         schema = document.get("schema", SCHEMA_VERSION)
         if schema != SCHEMA_VERSION:
             raise bad_request(f"request schema {schema!r} is not {SCHEMA_VERSION}.", "Use matching Skyloop versions.")
-        known = {f.name for f in fields(GenerateRequest)}
-        if unknown := sorted(set(document) - known):
-            raise bad_request(f"unknown request field {str(unknown[0])[:40]!r}.", f"Known: {', '.join(sorted(known))}.")
+        types = field_types(GenerateRequest)
+        if unknown := sorted(set(document) - set(types)):
+            raise bad_request(f"unknown request field {str(unknown[0])[:40]!r}.", f"Known: {', '.join(sorted(types))}.")
         if "prompt" not in document:
             raise bad_request("prompt is missing.", "Describe the sky in a few words.")
-        return GenerateRequest(**{k: _typed(k, v) for k, v in document.items()})
+        return GenerateRequest(**{k: _typed(k, types[k], v) for k, v in document.items()})
 
 
-_TYPES: dict[str, type] = get_type_hints(GenerateRequest)
+def camera_path(document: Any) -> tuple[CameraKey, ...]:
+    """The keys of a parsed JSON list of objects with the fields of :class:`CameraKey`; values are not checked.
+
+    Raises ``SkyloopError(bad_request)`` that names the key and field.
+    """
+    return _typed("camera", tuple[CameraKey, ...], document)
 
 
-def _typed(name: str, value: Any) -> Any:
-    want = _TYPES[name]
-    if want is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**53 else math.inf
-    if type(value) is not want or (want is float and not math.isfinite(value)):
-        raise bad_request(f"{name} must be {want.__name__}, not {str(value)[:40]!r}.")
-    return value
-
-
-def _is_unicode(text: str) -> bool:
-    # Half a surrogate pair, from a terminal in another encoding, could not be written to request.json.
-    return not any("\ud800" <= c <= "\udfff" for c in text)
+def _typed(name: str, want: Any, value: Any) -> Any:
+    try:
+        return typed(name, want, value)
+    except ValueError as error:
+        raise bad_request(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)

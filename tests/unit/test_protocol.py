@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from dataclasses import fields, replace
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -15,41 +18,67 @@ from backend.protocol import (
     EVENT_TYPES,
     MAX_PROMPT_CHARS,
     REQUEST_TYPES,
+    CameraKey,
     Command,
     ErrorKind,
     Event,
     GenerateRequest,
+    Region,
     SkyloopError,
+    camera_path,
     failed,
 )
 
 FINE = GenerateRequest(prompt="aurora over a frozen lake")
 TEXT = st.text(max_size=60)
-OF_TYPE = {str: TEXT, int: st.integers(), float: st.floats(allow_nan=False, allow_infinity=False), bool: st.booleans()}
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+KEYS = st.builds(
+    CameraKey, frame=st.integers(), yaw_deg=FLOATS, pitch_deg=FLOATS, fov_deg=FLOATS, aspect=FLOATS, roll_deg=FLOATS
+)
+OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    int: st.integers(),
+    float: FLOATS,
+    bool: st.booleans(),
+    tuple[Region, ...]: st.lists(st.builds(Region, FLOATS | st.none(), FLOATS, FLOATS, TEXT), max_size=3).map(tuple),
+    tuple[CameraKey, ...]: st.lists(KEYS, max_size=3).map(tuple),
+    tuple[float, float, float] | None: st.none() | st.tuples(FLOATS, FLOATS, FLOATS),
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-FIELD_TYPES = {f.name: type(getattr(FINE, f.name)) for f in fields(FINE)}
+FIELD_TYPES = get_type_hints(GenerateRequest)
 requests = st.builds(GenerateRequest, **{n: OF_TYPE[kind] for n, kind in FIELD_TYPES.items() if n != "schema"})
 PROMPT = {"prompt": "x"}
+ABSOLUTE = str(Path("sky.png").absolute())
 
 
-def wrong_values(kind: type) -> st.SearchStrategy[object]:
-    """JSON values that are no ``kind``; an integer is fine where a number is asked for."""
-
-    def fits(value: object) -> bool:
-        if kind is float and type(value) is int:
-            return abs(value) < 2**53
+def fits(kind: Any, value: object) -> bool:
+    """Whether a JSON value is a ``kind``; an integer is fine where a number is asked for."""
+    if kind is float and type(value) is int:
+        return abs(value) < 2**53
+    if kind in (str, int, float, bool):
         return type(value) is kind and (kind is not float or math.isfinite(value))  # type: ignore[arg-type]
+    if kind == tuple[float, float, float] | None:
+        return value is None or (isinstance(value, list) and len(value) == 3 and all(fits(float, v) for v in value))
+    return value == []  # no JSON made at random has the fields of a region or a camera's key
 
-    return JSON.filter(lambda value: not fits(value))
+
+def wrong_values(kind: Any) -> st.SearchStrategy[object]:
+    """JSON values that are no ``kind``."""
+    return JSON.filter(lambda value: not fits(kind, value))
 
 
 @given(requests)
 def test_a_request_survives_the_way_through_json(request: GenerateRequest) -> None:
     assert GenerateRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
+
+
+def test_a_request_of_before_there_were_controls_still_loads() -> None:
+    old = {k: v for k, v in FINE.to_json().items() if k in ("prompt", "width", "height", "seed", "method", "schema")}
+    assert GenerateRequest.from_json(old) == FINE
 
 
 @given(st.data(), st.sampled_from(sorted(FIELD_TYPES)))
@@ -113,6 +142,46 @@ def test_problems_are_single_short_lines_whatever_the_values(request: GenerateRe
         ({"fov_deg": 180.0}, "fov 180"),
         ({"method": "magic"}, "method 'magic'"),
         ({"device": "gpu"}, "device 'gpu'"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "x"),) * 65}, "regions: 65 of them, use at most 64"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "x"), Region(500.0, 0.0, 30.0, "x"))}, "region 2: yaw 500: use -360 to"),
+        ({"regions": (Region(None, 91.0, 30.0, "x"),)}, "region 1: pitch 91: use -90 to 90"),
+        ({"regions": (Region(None, math.nan, 30.0, "x"),)}, "region 1: pitch nan"),
+        ({"regions": (Region(0.0, 0.0, 0.0, "x"),)}, "region 1: radius 0"),
+        ({"regions": (Region(0.0, 0.0, math.inf, "x"),)}, "region 1: radius inf"),
+        ({"regions": (Region(0.0, 0.0, 30.0, " "),)}, "region 1: its prompt is empty"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "x" * 2001),)}, "region 1: prompt has 2001 characters"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "\ud83c"),)}, "region 1: prompt is not valid"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "x"),), "flat": True}, "no directions: leave regions out"),
+        ({"regions": (Region(0.0, 0.0, 30.0, "x"),), "method": "multidiffusion"}, "takes no regions: use skyloop or"),
+        ({"image": "sky.png"}, "image 'sky.png': use an absolute path"),
+        ({"image": "/caf\udce9.png"}, "image is a file name that is not valid Unicode"),
+        ({"image": "/a\0b"}, "image is a file name"),
+        ({"image": ABSOLUTE, "image_fov_deg": 180.0}, "image_fov_deg 180: use 5 to 150"),
+        ({"image": ABSOLUTE, "image_fov_deg": math.nan}, "image_fov_deg nan"),
+        ({"image": ABSOLUTE, "image_yaw_deg": 400.0}, "image_yaw_deg 400"),
+        ({"image": ABSOLUTE, "image_pitch_deg": -91.0}, "image_pitch_deg -91"),
+        ({"image": ABSOLUTE, "image_fov_deg": 60.0, "flat": True}, "no directions: leave the image's direction out"),
+        ({"image": ABSOLUTE, "method": "dynamicscaler"}, "takes no image: use skyloop"),
+        ({"image_fov_deg": 60.0}, "but no image"),
+        ({"mask": ABSOLUTE}, "give that sky as the source"),
+        ({"mask_at": (0.0, 0.0, 20.0)}, "give that sky as the source"),
+        ({"source": ABSOLUTE}, "the source has no mask"),
+        ({"source": ABSOLUTE, "mask": ABSOLUTE, "mask_at": (0.0, 0.0, 20.0)}, "give one of them"),
+        ({"source": ABSOLUTE, "mask_at": (0.0, 0.0, -1.0)}, "mask_at: radius -1"),
+        ({"source": ABSOLUTE, "mask_at": (0.0, 100.0, 9.0)}, "mask_at: pitch 100"),
+        ({"source": ABSOLUTE, "mask_at": (0.0, 0.0, 9.0), "flat": True}, "leave mask_at out"),
+        ({"source": ABSOLUTE, "mask": ABSOLUTE, "method": "independent"}, "takes no source and no mask"),
+        ({"motion": 2.5}, "motion 2.5: use 0 (still) to 2"),
+        ({"motion": math.nan}, "motion nan"),
+        ({"motion_mask": ABSOLUTE, "method": "multidiffusion"}, "takes no motion_mask"),
+        ({"camera": (CameraKey(-1, 0.0, 0.0, 50.0),)}, "camera key 1: frame -1"),
+        ({"camera": (CameraKey(5, 0.0, 0.0, 50.0),) * 2}, "camera key 2: frame 5 does not come after"),
+        ({"camera": (CameraKey(0, math.nan, 0.0, 50.0),)}, "camera key 1: yaw nan"),
+        ({"camera": (CameraKey(0, 0.0, 0.0, 180.0),)}, "camera key 1: fov 180: use 1 to 170"),
+        ({"camera": (CameraKey(0, 0.0, 0.0, 50.0, 0.0),)}, "camera key 1: aspect 0"),
+        ({"camera": (CameraKey(0, 0.0, 0.0, 50.0),), "flat": True}, "leave camera out"),
+        ({"camera": (CameraKey(0, 0.0, 0.0, 50.0),), "method": "dynamicscaler"}, "takes no camera"),
+        ({"camera": tuple(CameraKey(i, 0.0, 0.0, 50.0) for i in range(5000))}, "camera: 5000 keys"),
     ],
 )
 def test_each_bad_value_is_named(change: dict[str, object], named: str) -> None:
@@ -126,6 +195,50 @@ def test_each_bad_value_is_named(change: dict[str, object], named: str) -> None:
 @pytest.mark.parametrize("prompt", ["🌌", "🌌" * 50, "星空", "x" * MAX_PROMPT_CHARS, "a\nb", "\x00"])
 def test_unusual_prompts_are_fine(prompt: str) -> None:
     assert replace(FINE, prompt=prompt).problems() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"regions": (Region(None, 90.0, 30.0, "stars"), Region(-170.0, 0.0, 180.0, "a=b 星"))},
+        {"regions": (Region(0.0, 0.0, 30.0, "x"),), "motion": 0.0, "motion_mask": ABSOLUTE},
+        {"image": ABSOLUTE},
+        {"image": ABSOLUTE, "flat": True},
+        {"image": ABSOLUTE, "image_yaw_deg": -30.0, "image_fov_deg": 60.0},
+        {"source": ABSOLUTE, "mask": ABSOLUTE},
+        {"source": ABSOLUTE, "mask_at": (0.0, 90.0, 25.0)},
+        {"camera": (CameraKey(0, 0.0, 0.0, 50.0), CameraKey(24, 90.0, 10.0, 35.0, 2.39, -5.0))},
+    ],
+)
+def test_controls_within_their_ranges_are_fine(change: dict[str, Any]) -> None:
+    assert replace(FINE, **change).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"regions": {}}, "regions must be a list"),
+        ({"regions": ["x"]}, "regions[0] must be a JSON object"),
+        ({"regions": [{"yaw_deg": 0, "radius_deg": 3, "prompt": "x"}]}, "regions[0].pitch_deg is missing"),
+        ({"regions": [{"yaw": 0}]}, "regions[0] has an unknown field 'yaw'"),
+        ({"regions": [asdict(Region(0, 0, 30, "x")), asdict(Region(0, "up", 30, "x"))]},  # type: ignore[arg-type]
+         "regions[1].pitch_deg must be float, not 'up'"),
+        ({"mask_at": [0, 0]}, "mask_at must have 3 values, not 2"),
+        ({"mask_at": [0, 0, "wide"]}, "mask_at[2] must be float"),
+        ({"camera": [{"frame": 1.5, "yaw_deg": 0, "pitch_deg": 0, "fov_deg": 50}]}, "camera[0].frame must be int"),
+    ],
+)  # fmt: skip
+def test_a_control_of_the_wrong_type_is_refused_by_its_place(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(SkyloopError, match=re.escape(named)) as caught:
+        GenerateRequest.from_json(FINE.to_json() | change)
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+
+def test_a_camera_path_needs_no_more_than_where_it_looks() -> None:
+    document = [{"frame": 0, "yaw_deg": 10, "pitch_deg": 0, "fov_deg": 50}]
+    assert camera_path(document) == (CameraKey(0, 10.0, 0.0, 50.0, 16 / 9, 0.0),)
+    with pytest.raises(SkyloopError, match="camera must be a list"):
+        camera_path({"frame": 0})
 
 
 def test_flat_panoramas_may_have_any_shape() -> None:
