@@ -1,19 +1,33 @@
-"""``evaluate PATH``: the quality figures of an equirectangular video."""
+"""``evaluate PATH``: the quality figures of an equirectangular video. ``evaluate --suite``: of all methods."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..protocol import bad_request
+from ..evaluation.suite import PROMPTS, Settings, Tally, read_prompts
+from ..protocol import ErrorKind, Event, SkyloopError, bad_request
+from .errors import FailedError
+from .generate import check_folder
 from .inside import enter_runtime
 from .progress import Progress
+
+_OF_SUITE = ("out", "prompts", "seeds", "methods", "steps", "size", "frames", "device", "workers", "report_only")
+_OF_SUITE += ("scorer",)
 
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Print the figures as a table, or return them for ``--json``."""
+    if options.suite:
+        return _suite(options, argv)
+    for name in _OF_SUITE:
+        if getattr(options, name) is not None:
+            raise bad_request(f"--{name.replace('_', '-')} belongs to --suite.", "See: evaluate --help")
+    if options.path is None:
+        raise bad_request("There is nothing to evaluate.", "Give the path of a video, or --suite --out DIR.")
     path = _video(options.path)
     enter_runtime(argv)
     progress = Progress(sys.stderr)
@@ -22,6 +36,9 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     progress.note("Measuring")
     try:
         figures = evaluate_file(path)
+        if options.html:
+            progress.note("Writing the page")
+            _write_page(path, figures, options.html, argv)
     finally:
         progress.clear()
     if not options.json:
@@ -41,3 +58,78 @@ def _video(path: Path) -> Path:
         reason = error.strerror or str(error)
         raise bad_request(f"{str(path)[:200]} cannot be read ({reason}).", "Give an equirectangular video.") from error
     return path
+
+
+def _write_page(path: Path, figures: dict[str, Any], target: Path, argv: list[str]) -> None:
+    from ..evaluation.html import page
+    from ..evaluation.suite import document_of_one
+    from ..media.files import atomic_write
+
+    atomic_write(target, page(document_of_one(path, figures, _command(argv)), path.parent).encode())
+
+
+def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
+    """Run the suite, with everything that can be known to be wrong refused before the runtime is made."""
+    folder, settings = _settings(options)
+    workers = options.workers or 1
+    if not 1 <= workers <= 64:
+        raise bad_request(f"workers {workers}: use 1 to 64.")
+    check_folder(folder)
+    enter_runtime(argv)
+    progress = Progress(sys.stderr)
+    progress.note("Starting")
+    from ..evaluation import report, suite
+    from ..evaluation.scorers import load_scorers
+
+    scorers = load_scorers(options.scorer or ())
+    failures = {}
+    if not options.report_only:
+        show = _Shown(progress, sys.stderr.isatty())
+        failures = suite.run(settings, folder, show, scorers=scorers, workers=workers)
+    progress.note("Writing the report")
+    found = suite.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
+    for event in suite.write(found, folder):
+        progress(event)
+    progress.clear()
+    if not options.json:
+        print(report.markdown(found))
+        print(folder / "report.html")
+    if failures:
+        text = f"{len(failures)} of {len(found['skies'])} skies failed, the first because: "
+        text += next(iter(failures.values()))["message"]
+        hint = f"All reasons are in {folder / 'report.html'}; start the same command again to try these once more."
+        raise FailedError(SkyloopError(ErrorKind.INTERNAL, text, hint))
+    return found
+
+
+def _settings(options: argparse.Namespace) -> tuple[Path, Settings]:
+    if options.path is not None or options.html is not None:
+        raise bad_request("--suite makes its own skies and page.", "Leave out PATH and --html.")
+    if options.out is None:
+        raise bad_request("--suite needs a folder.", "Give one with --out DIR.")
+    given = {name: value for name in ("seeds", "methods", "steps", "frames", "device")
+             if (value := getattr(options, name)) is not None}  # fmt: skip
+    if options.size is not None:
+        given |= {"width": options.size[0], "height": options.size[1]}
+    settings = Settings(prompts=read_prompts(options.prompts or PROMPTS), **given)
+    settings.skies(options.out)  # checks every request
+    return options.out.absolute(), settings
+
+
+def _command(argv: list[str]) -> str:
+    return f"python3 -m backend {shlex.join(argv)}"
+
+
+class _Shown:
+    """Shows how far the suite is: on a terminal also what is going on, else a line a task."""
+
+    def __init__(self, progress: Progress, terminal: bool) -> None:
+        self._progress, self._terminal = progress, terminal
+
+    def __call__(self, tally: Tally, event: Event | None) -> None:
+        now = ""
+        if event is not None:
+            if not self._terminal or event.type != "phase":
+                return
+            now = f" | {event.data['name']} {event.data['done']} of {event.data['total']}"
+        self._progress.note(f"{tally}{now}")

@@ -28,9 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python3 -m backend", description="Skyloop: prompts to animated, seamless, looping skies.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands)
-    command = commands.add_parser("evaluate", help="measure an equirectangular video", allow_abbrev=False)
-    command.add_argument("path", type=Path, metavar="PATH", help="a video, ours or not, or a job folder")
-    _finish(command, evaluate.run)
+    _add_evaluate(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
@@ -68,6 +66,39 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
         help=f"degrees one model window sees (default {_DEFAULT.fov_deg:g})")  # fmt: skip
     add("--device", default=_DEFAULT.device, metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     _finish(command, generate.run)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "measure an equirectangular video, or with --suite all methods over many prompts"
+    command = commands.add_parser("evaluate", help=text, description=text, allow_abbrev=False)
+    add = command.add_argument
+    add("path", type=Path, nargs="?", metavar="PATH", help="a video, ours or not, or a job folder")
+    add("--html", type=Path, metavar="FILE", help="also write the figures of PATH as a page with pictures")
+    add("--suite", action="store_true", help="make and measure prompts x seeds x steps x methods, or go on with it")
+    add("--out", type=Path, metavar="DIR", help="folder of the suite: jobs, suite.json, tables.md, report.html")
+    add("--prompts", type=Path, metavar="FILE", help="a text file, a prompt a line (default: 20 of ours)")
+    add("--seeds", type=int, metavar="N", help="skies a prompt (default 2)")
+    add("--methods", type=_names, metavar="A,B", help=f"of {', '.join(METHODS)} (default: all)")
+    add("--steps", type=_numbers, metavar="N,M", help="denoising steps (default 8,16,30)")
+    add("--size", type=_size, metavar="WxH", help=f"pixels (default {_DEFAULT.width}x{_DEFAULT.height})")
+    add("--frames", type=int, metavar="N", help=f"length (default {_DEFAULT.frames})")
+    add("--device", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
+    add("--workers", type=int, metavar="N", help="processes at once, which use a graphics card better (default 1)")
+    add("--report-only", action="store_true", default=None, help="make no sky, report on those that are there")
+    add("--scorer", action="append", metavar="NAME=MODULE:CALLABLE",
+        help="an outside score of each sky, such as CLIP; repeatable (see backend/evaluation/scorers.py)")  # fmt: skip
+    _finish(command, evaluate.run)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(number) for number in text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} are no whole numbers, write them as 8,16,30") from None
 
 
 def _size(text: str) -> tuple[int, int]:

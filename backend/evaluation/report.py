@@ -1,4 +1,4 @@
-"""Showing what was measured and what was made: a table of figures, and a sheet of panoramas with their views.
+"""Showing what was measured and what was made: tables of figures, and a sheet of panoramas with their views.
 
     python3 -m backend.evaluation.report SHEET.png DIR...
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,29 @@ _UNITS = {
 }
 _MARKS = {True: "pass", False: "FAIL", None: ""}
 
+MEANINGS = {
+    "seam": "step across ±180° over the usual step between columns; 1 is no seam, less is a smear",
+    "seam2": "the same for the kink (second difference): a seam that was blurred away still kinks",
+    "seam_color": "the same for colour alone",
+    "seam_percentile": "where the step across ±180° stands among meridians anywhere; no seam gives 50 on average",
+    "border": "step at the borders of windows and charts over that of random arcs",
+    "pole": "gradient around the pole over gradient away from it: spokes give more than 1, rings less",
+    "loop": "step from the last frame to the first over the usual step between frames",
+    "loop_flow": "change of motion at the loop's join over the usual change of motion",
+    "loop_color": "jump of the mean colour at the loop's join, CIE76 delta E",
+    "detail": "gradients of perspective views over those of the model's own windows of the same prompt and pitch",
+    "motion_ratio": "speed of perspective views over that of the model's own windows",
+    "motion": "mean speed of what is seen, degrees a second",
+    "motion_variation": "standard deviation of the speed over views, over its mean",
+    "motion_islands": "views that move under a quarter or over four times as fast as the median view",
+    "flicker": "standard deviation over time of the mean brightness, grey levels",
+    "flicker_line": "pulsing at the autoencoder's periods, 4 and 8 frames, over that at their neighbours",
+    "flicker_residual": "change that motion does not explain, grey levels",
+    "repetition": "highest correlation between views that do not overlap",
+    "text": "share of what the prompt names that a classifier finds in the sky",
+}
+"""What a figure means, in a line."""
+
 # Front, behind on the right, and up.
 VIEWS = (View(0, 5, 90), View(140, 15, 90), View(0, 80, 100))
 
@@ -51,12 +74,93 @@ def table(figures: dict[str, Any]) -> str:
 def _text(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {one:.3g}" for key, one in value.items())
-    if name == "motion_by_view":
+    if name.endswith("_by_view"):
         speeds = [view[2] for view in value]
         return f"{min(speeds):.3g} to {max(speeds):.3g}"
     if isinstance(value, list):
         return ", ".join(f"yaw {yaw:g} pitch {pitch:g}" for yaw, pitch in value) or "none"
     return f"{value:.4g}"
+
+
+def verdict(figure: dict[str, Any]) -> str:
+    """``pass``, ``FAIL`` or nothing, of a figure of a suite's group."""
+    return _MARKS[figure.get("verdict")]
+
+
+def shown(names: Iterable[str]) -> list[str]:
+    """Names of a suite's figures in the order of :data:`MEANINGS`, the outside scores last; no `..._by_...`."""
+    order = list(MEANINGS)
+    kept = [name for name in names if "_by_" not in name]
+    place = {name: order.index(name.partition(".")[0]) if name.partition(".")[0] in order else len(order)
+             for name in kept}  # fmt: skip
+    return sorted(kept, key=lambda name: place[name])
+
+
+def markdown(suite: dict[str, Any]) -> str:
+    """The tables of ``suite.json`` in Markdown: figures, views and cost, a set for each number of steps."""
+    about = suite["settings"]
+    lines = [
+        f"{len(about['prompts'])} prompts x {about['seeds']} seeds, {about['width']}x{about['height']}, "
+        f"{about['frames']} frames, model {about['model'] or 'unknown'}, on {', '.join(suite['machine']['devices'])}, "
+        f"{suite['made']}.",
+        f"`{suite['command']}`",
+        "",
+        "Means over skies with 95 % confidence intervals; geometric for ratios. In brackets the share of single skies "
+        "within the band of one sky. *Band* is that of the mean.",
+    ]
+    for steps in about["steps"]:
+        groups = [group for group in suite["groups"] if group["steps"] == steps and group["skies"]]
+        if groups:
+            lines += ["", f"### {steps} steps", "", *_figures_table(groups)]
+            lines += ["", "Cost per sky:", "", *_cost_table(groups)]
+            for name, title in (("detail_by_view", "Detail"), ("motion_ratio_by_view", "Motion")):
+                if any(name in group["views"] for group in groups):
+                    lines += ["", f"{title} by view (yaw, pitch), single windows = 1:", "", *_view_table(groups, name)]
+    return "\n".join(lines) + "\n"
+
+
+def _figures_table(groups: Sequence[dict[str, Any]]) -> list[str]:
+    rows = []
+    for name in shown({name: None for group in groups for name in group["figures"]}):
+        found = [group["figures"].get(name) for group in groups]
+        band = next((f"{one['band'][0]:.3g} to {one['band'][1]:.3g}" for one in found if one and "band" in one), "")
+        rows.append([name, band, *map(_cell, found)])
+    return _table(["figure", "band", *(f"{group['method']} ({group['skies']})" for group in groups)], rows)
+
+
+def _cell(figure: dict[str, Any] | None) -> str:
+    if figure is None:
+        return ""
+    text = f"{figure['mean']:.3g} ({figure['low']:.3g} to {figure['high']:.3g})"
+    return f"{text} {verdict(figure)} [{figure['inside']:.0%}]" if "band" in figure else text
+
+
+def _cost_table(groups: Sequence[dict[str, Any]]) -> list[str]:
+    places = sorted({place for group in groups for place in group["peak_memory_mb"]})
+    rows = [
+        [
+            group["method"],
+            f"{group['evaluations'] or 0:g}",
+            f"{sum(group['seconds'].values()):.1f}",
+            ", ".join(f"{name} {value:.1f}" for name, value in group["seconds"].items()),
+            *(f"{group['peak_memory_mb'].get(place, 0):.0f}" for place in places),
+        ]
+        for group in groups
+    ]
+    return _table(["method", "evaluations", "seconds", "by phase", *(f"peak {place} MB" for place in places)], rows)
+
+
+def _view_table(groups: Sequence[dict[str, Any]], name: str) -> list[str]:
+    views = [(view[0], view[1]) for view in next(group["views"][name] for group in groups if name in group["views"])]
+    rows = []
+    for group in groups:
+        means = {(view[0], view[1]): f"{view[2]:.2f}" for view in group["views"].get(name, [])}
+        rows.append([group["method"], *(means.get(view, "") for view in views)])
+    return _table(["method", *(f"{yaw:g}, {pitch:g}" for yaw, pitch in views)], rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
 
 
 def contact_sheet(entries: Sequence[tuple[str, np.ndarray]], path: Path, views: int = 3) -> None:

@@ -1,0 +1,350 @@
+"""The suite: prompts x seeds x methods x steps, each a real job in a folder of its own, and what they come to.
+
+``DIR/jobs/METHOD-sSTEPS-PROMPT-seedN/`` are ordinary job folders; ``DIR/references/`` holds the model's own windows;
+``DIR/suite.json``, ``DIR/tables.md`` and ``DIR/report.html`` are written last. What is finished is never made again.
+Imports neither numpy nor torch until it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..jobs import runner, store
+from ..media.files import atomic_write
+from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed, finite, phase
+
+if TYPE_CHECKING:
+    from .scorers import NamedScorer
+    from .workers import Failure
+
+PROMPTS = Path(__file__).with_name("prompts.txt")
+STEPS = (8, 16, 30)
+SCHEMA = 1
+_MOST_PROMPTS = 999
+_SCORES = "scores.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to run. ``seeds`` is how many; a prompt's number is its place in ``prompts``, from 1."""
+
+    prompts: tuple[str, ...]
+    seeds: int = 2
+    methods: tuple[str, ...] = METHODS
+    steps: tuple[int, ...] = STEPS
+    width: int = 1024
+    height: int = 512
+    frames: int = 16
+    device: str = "auto"
+
+    def skies(self, folder: Path) -> list[Task]:
+        """A task a sky, all methods of a prompt in turn. Raises ``SkyloopError(bad_request)``."""
+        if not 1 <= self.seeds <= 1000:
+            raise bad_request(f"seeds {self.seeds}: use 1 to 1000.")
+        tasks = []
+        for (number, prompt), seed, steps, method in product(
+            enumerate(self.prompts, 1), range(1, self.seeds + 1), self.steps, self.methods
+        ):
+            request = GenerateRequest(
+                prompt=prompt, width=self.width, height=self.height, frames=self.frames,
+                seed=seed, method=method, steps=steps, device=self.device,
+            ).validated()  # fmt: skip
+            name = f"{method}-s{steps}-{number:02d}-seed{seed}"
+            tasks.append(Task(number, folder / "jobs" / name, _references(folder, number), request))
+        return tasks
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sky to make in the folder ``job``; without one, the references of a prompt's skies, of which this is any."""
+
+    number: int
+    job: Path | None
+    references: Path
+    request: GenerateRequest
+
+    @property
+    def name(self) -> str:
+        return self.job.name if self.job else f"references {self.number}"
+
+
+def _references(folder: Path, number: int) -> Path:
+    return folder / "references" / f"{number:02d}.npz"
+
+
+def read_prompts(path: Path) -> tuple[str, ...]:
+    """The prompts in a text file, one a line, no empty lines or comments. Raises ``SkyloopError(bad_request)``."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise bad_request(f"{path} cannot be read ({reason}).", "Give a text file with a prompt a line.") from error
+    prompts = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    if not 1 <= len(prompts) <= _MOST_PROMPTS:
+        raise bad_request(f"{path} has {len(prompts)} prompts.", f"Write 1 to {_MOST_PROMPTS}, one a line.")
+    return prompts
+
+
+def finished(task: Task) -> bool:
+    """Whether the folder holds the result of just this request."""
+    if task.job is None or not (task.job / "sky.mp4").is_file() or not (task.job / "result.json").is_file():
+        return False
+    try:
+        return store.load(str(task.job.absolute())).request() == task.request
+    except SkyloopError:
+        return False
+
+
+@dataclass
+class Tally:
+    """How far a part of the suite is."""
+
+    name: str
+    total: int
+    done: int = 0
+    failures: dict[str, Failure] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left if the rest takes as long as what is done, None before the first."""
+        return (time.monotonic() - self.started_s) / self.done * (self.total - self.done) if self.done else None
+
+    def __str__(self) -> str:
+        text = f"{self.name.capitalize()}: {self.done} of {self.total}"
+        if self.failures:
+            text += f", {len(self.failures)} failed"
+        if (left_s := self.left_s) is not None and self.done < self.total:
+            minutes, seconds = divmod(round(left_s), 60)
+            text += f", {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+        return text
+
+
+Report = Callable[[Tally, Event | None], None]
+"""Told after each task (None), and of what the tasks at work do."""
+
+
+def run(
+    settings: Settings,
+    folder: Path,
+    report: Report,
+    *,
+    scorers: Sequence[NamedScorer] = (),
+    workers: int = 1,
+    make_engine: Callable[[], Any] | None = None,
+) -> dict[str, Failure]:
+    """Make the skies that are not there yet, their references first, then their outside scores.
+
+    Returns why what failed did, by the name of the sky. A failure does not stop the rest.
+    """
+    from .workers import perform
+
+    todo = [task for task in settings.skies(folder) if not finished(task)]
+    failures: dict[str, Failure] = {}
+    for name, tasks in (("references", missing_references(todo)), ("skies", todo)):
+        tally = Tally(name, len(tasks))
+        announce = partial(report, tally)
+        for task, failure in perform(_work, tasks, make_engine or _engine, announce, workers):
+            tally.done += 1
+            if failure:
+                tally.failures[task.name] = failure
+            report(tally, None)
+        failures |= tally.failures
+    return failures | _score([task for task in settings.skies(folder) if finished(task)], scorers, report)
+
+
+def missing_references(skies: Sequence[Task]) -> list[Task]:
+    """A task for each prompt of these skies whose references are not there."""
+    from . import references
+
+    tasks = {task.number: replace(task, job=None) for task in skies}.values()
+    return [task for task in tasks if not references.kept(task.references, references.about(task.request))]
+
+
+def _engine() -> Any:
+    from ..engine import Engine
+
+    return Engine()
+
+
+def _work(task: Task, engine: Any, announce: Callable[[Event], None], cancelled: Callable[[], bool]) -> Failure | None:
+    """Do one task, here or in a worker."""
+    try:
+        if task.job:
+            return _make_sky(task, task.job, engine, announce, cancelled)
+        return _make_references(task, engine, announce, cancelled)
+    except SkyloopError as error:
+        return failed(error).data
+
+
+def _make_references(
+    task: Task, engine: Any, announce: Callable[[Event], None], cancelled: Callable[[], bool]
+) -> Failure | None:
+    from ..jobs.failures import as_skyloop_error
+    from . import references
+
+    try:
+        for event in references.make(task.request, task.references, engine):
+            announce(event)
+            if cancelled():
+                raise KeyboardInterrupt
+    except Exception as error:  # the boundary of a task: the other prompts go on
+        return failed(as_skyloop_error(error)).data
+    return None
+
+
+def _make_sky(
+    task: Task, folder: Path, engine: Any, announce: Callable[[Event], None], cancelled: Callable[[], bool]
+) -> Failure | None:
+    from .. import pipeline
+    from . import references
+
+    generate = partial(pipeline.generate, reference=references.load(task.references))
+    with store.staged(folder, task.request) as job:
+        last = runner.run(job, generate, announce, engine=engine, cancelled=cancelled)
+        if last.type == "cancelled":
+            raise KeyboardInterrupt
+        if last.type == "failed":
+            return {**last.data, "log": str(store.keep_log(job, folder))}
+        store.publish(job, folder)
+        (folder / _SCORES).unlink(missing_ok=True)
+    return None
+
+
+def _score(skies: Sequence[Task], scorers: Sequence[NamedScorer], report: Report) -> dict[str, Failure]:
+    """Put what scorers say of finished skies into ``scores.json`` beside them, unless it is there."""
+    from .scorers import perspective_views
+
+    todo = [(task, new) for task in skies if (new := [s for s in scorers if s.given not in read_scores(task)])]
+    tally = Tally("scores", len(todo))
+    for task, new in todo:
+        known = read_scores(task)
+        try:
+            assert task.job
+            views, fps = perspective_views(task.job / "sky.mp4")
+            for scorer in new:
+                known[scorer.given] = scorer.score(views, fps, task.request.prompt)
+        except SkyloopError as error:
+            tally.failures[task.name] = failed(error).data
+        atomic_write(_scores_of(task), json.dumps(known, indent=1).encode())
+        tally.done += 1
+        report(tally, None)
+    return tally.failures
+
+
+def _scores_of(task: Task) -> Path:
+    assert task.job
+    return task.job / _SCORES
+
+
+def read_scores(task: Task) -> dict[str, dict[str, float]]:
+    """``{scorer as given: {NAME.figure: number}}`` of a finished sky."""
+    try:
+        return json.loads(_scores_of(task).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def document(
+    settings: Settings, folder: Path, failures: dict[str, Failure], scorers: Sequence[str] = (), command: str = ""
+) -> dict[str, Any]:
+    """Everything that is known, as in ``suite.json``: ``settings``, ``groups`` by method and steps, and ``skies``."""
+    skies = [_sky(task, failures.get(task.name), scorers) for task in settings.skies(folder)]
+    return _document("how the methods compare", settings, skies, scorers, command)
+
+
+def document_of_one(movie: Path, figures: dict[str, Any], command: str) -> dict[str, Any]:
+    """The figures of a single video in the shape of :func:`document`, for a page on it."""
+    from ..media.video import probe
+
+    facts = probe(movie)
+    name = str(movie)
+    sky = {"job": movie.parent.name, "movie": movie.name, "method": movie.name, "steps": 0, "prompt": name, "seed": 0}
+    settings = Settings(
+        prompts=(name,), seeds=1, methods=(movie.name,), steps=(0,),
+        width=facts["width"], height=facts["height"], frames=facts["frames"],
+    )  # fmt: skip
+    return _document(name, settings, [sky | {"figures": figures}], (), command)
+
+
+def _document(
+    title: str, settings: Settings, skies: Sequence[dict[str, Any]], scorers: Sequence[str], command: str
+) -> dict[str, Any]:
+    from .summary import group
+
+    groups = []
+    for steps, method in product(settings.steps, settings.methods):
+        members = [sky for sky in skies if (sky["method"], sky["steps"]) == (method, steps)]
+        made = [sky for sky in members if "figures" in sky]
+        groups.append({"method": method, "steps": steps, "asked": len(members), **group(made)})
+    return finite({
+        "schema": SCHEMA,
+        "title": title,
+        "command": command,
+        "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": {"system": platform.platform(), "processor": _processor(), "devices": _distinct(skies, "device")},
+        "versions": {"python": platform.python_version(), **_versions(skies)},
+        "settings": {
+            "prompts": list(settings.prompts), "seeds": settings.seeds, "methods": list(settings.methods),
+            "steps": list(settings.steps), "width": settings.width, "height": settings.height,
+            "frames": settings.frames, "model": ", ".join(_distinct(skies, "model")), "scorers": list(scorers),
+        },
+        "groups": groups,
+        "skies": list(skies),
+    })  # fmt: skip
+
+
+def _sky(task: Task, failure: Failure | None, scorers: Sequence[str]) -> dict[str, Any]:
+    request = task.request
+    found: dict[str, Any] = {
+        "job": task.name, "movie": f"jobs/{task.name}/sky.mp4", "method": request.method, "steps": request.steps,
+        "prompt": request.prompt, "seed": request.seed,
+    }  # fmt: skip
+    if failure:
+        found["error"] = failure
+    if finished(task) and task.job:
+        result = json.loads((task.job / "result.json").read_text(encoding="utf-8"))
+        kept = ("model", "versions", "device", "seconds", "evaluations", "peak_memory_mb", "figures")
+        found |= {key: result[key] for key in kept if key in result}
+        scores = read_scores(task)
+        found["scores"] = {name: value for given in scorers for name, value in scores.get(given, {}).items()}
+    return found
+
+
+def _distinct(skies: Sequence[dict[str, Any]], key: str) -> list[str]:
+    return sorted({str(sky[key]) for sky in skies if key in sky})
+
+
+def _versions(skies: Sequence[dict[str, Any]]) -> dict[str, str]:
+    found: dict[str, set[str]] = {}
+    for sky in skies:
+        for name, version in sky.get("versions", {}).items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
+
+
+def _processor() -> str:
+    import os
+
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def write(found: dict[str, Any], folder: Path) -> Iterator[Event]:
+    """Write ``suite.json``, ``tables.md`` and ``report.html`` into ``folder``. Yields ``phase`` events."""
+    from .html import page
+    from .report import markdown
+
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    atomic_write(folder / "suite.json", text.encode())
+    atomic_write(folder / "tables.md", markdown(found).encode())
+    yield phase("report", 0, 1, "page")
+    atomic_write(folder / "report.html", page(found, folder).encode())
+    yield phase("report", 1, 1, "page")
