@@ -40,6 +40,13 @@ class Task:
 
 def method(name: str) -> Callable[[Task], Any]:
     """The method of one of :data:`..protocol.METHODS`."""
-    from . import skyloop
+    from . import baselines, dynamicscaler, skyloop, syncdiffusion
 
-    return {"skyloop": skyloop.compose}[name]
+    return {
+        "skyloop": skyloop.compose,
+        "dynamicscaler": dynamicscaler.compose,
+        "multidiffusion": baselines.multidiffusion,
+        "syncdiffusion": syncdiffusion.compose,
+        "independent": baselines.independent,
+        "native": baselines.native,
+    }[name]

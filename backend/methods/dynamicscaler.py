@@ -1,0 +1,126 @@
+"""DynamicScaler as its paper describes it (Liu et al., CVPR 2025, arXiv 2412.11100), on our base models.
+
+sphere   panorama projection denoising of the first 15/48 of the steps, at full resolution (:mod:`.projection`)
+hand-off every second cell
+layout   the rest of the steps in the plane at half resolution (:mod:`.offset_shifting`)
+refine   Global Motion Guidance: its clean latent is upsampled, noised again, and refined in the plane
+
+A flat panorama has no sphere: its layout takes all steps. First-order (DDIM, eta 0) steps and guidance throughout, as
+in the reference run; within a step windows overwrite each other in turn (:mod:`.sweep`), so they cannot be batched.
+Known difference: the run adds noise for step 15 and goes on at the next lower level, one too noisy; here it fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .. import sphere
+from ..charts import Chart
+from ..denoise import Canvas, Progress, white_noise
+from ..models.base import ModelSpec
+from ..motion_guidance import renoise
+from ..protocol import GenerateRequest
+from . import Denoising, Task
+from .offset_shifting import OffsetShiftingDenoiser
+from .projection import ProjectionDenoiser, decimate
+from .sweep import Footprint, Level, mixing_ratio, sweep
+
+
+class Denoiser(Protocol):
+    """One of the paper's two denoisers: which windows each step has, and where one reads and writes."""
+
+    chart: Chart
+
+    def places(self, step: int) -> list[Any]: ...
+
+    def footprint(self, place: Any) -> Footprint: ...
+
+
+def coarse_steps(steps: int) -> int:
+    """How many of the steps are done before the hand-off, and left out when refining: 15 of the run's 48."""
+    return min(steps - 1, max(1, round(steps * 15 / 48)))
+
+
+def panorama_chart(request: GenerateRequest, spec: ModelSpec) -> Chart:
+    """The canvas at full resolution: an equirectangular latent, or a plane; never smaller than a window."""
+    if request.flat:
+        rows, columns = math.ceil(request.height / spec.ratio), math.ceil(request.width / spec.ratio)
+        # At half resolution a window shows the field of view that was asked for.
+        fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2)
+        return Chart("plane", max(spec.cells, rows), max(spec.cells, columns), wrap=request.wrap, fov=fov)
+    columns = 32 * max(1, round(request.width / spec.ratio / 32))
+    return Chart("erp", max(spec.cells, columns // 2), max(spec.cells, columns), wrap=True)
+
+
+def halved(chart: Chart, request: GenerateRequest, spec: ModelSpec) -> Chart:
+    """The canvas at half resolution, never smaller than a window."""
+    rows, columns = (max(spec.cells, math.ceil(n / 2)) for n in (chart.rows, chart.columns))
+    return Chart(chart.kind, rows, columns, wrap=chart.wrap, fov=math.radians(request.fov_deg))
+
+
+def upsample_latents(clean: Tensor, chart: Chart) -> Tensor:
+    """Clean latents (C, F, R, C) at the size of ``chart``, bicubic and circular: the paper's "inter"."""
+    where = sphere.grid(chart.rows, chart.columns)
+    images = clean.transpose(0, 1)
+    return torch.stack(
+        [sphere.sample(i[None], *where, wrap=chart.wrap, mode="bicubic")[0] for i in images], dim=1
+    ).contiguous()
+
+
+def denoise_in_turn(
+    task: Task, denoiser: Denoiser, noisy: Tensor, steps: range, generator: torch.Generator, stage: str
+) -> Generator[Progress, None, Canvas]:
+    """Take ``noisy`` (C, F, rows, columns) through ``steps`` of the schedule, in place. Returns the clean canvas."""
+    model, request = task.model, task.request
+    sigmas = model.sigmas(request.steps)
+    clean = task.fields.zeros(*noisy.shape)
+    canvas = Canvas([denoiser.chart], [clean], request.loop, 1 / request.fps)
+    places = [denoiser.places(i) for i in range(len(steps))]
+    done, total = 0, sum(map(len, places))
+    for i, step in enumerate(steps):
+        level = Level(sigmas[step], sigmas[step + 1], request.guidance, mixing_ratio(i, request.steps))
+        footprints = map(denoiser.footprint, places[i])
+        for _ in sweep(model, noisy, clean, footprints, task.prompts, level, generator):
+            done += 1
+            yield Progress(stage, done, total, 1 if request.guidance == 1 else 2)
+        if isinstance(denoiser, OffsetShiftingDenoiser):
+            canvas.windows = places[i][::-1]  # the last writer owns what it covers, so it comes first
+        yield Progress(stage, done, total, 0, canvas)
+    return canvas
+
+
+def compose(task: Task) -> Denoising:
+    """All stages. Returns the clean canvas at full resolution."""
+    model, request, generator = task.model, task.request, task.generator()
+    spec, steps = model.spec, request.steps
+    first, sigmas = coarse_steps(steps), model.sigmas(steps)
+    chart = panorama_chart(request, spec)
+    coarse = halved(chart, request, spec)
+
+    def on(kind: type[ProjectionDenoiser] | type[OffsetShiftingDenoiser], chart: Chart) -> Denoiser:
+        shares = task.prompts.shares(chart)
+        return kind(chart, task.frames, request.loop, 1 / request.fps, spec, shares, steps)
+
+    if request.flat:
+        noisy = white_noise([coarse], spec.channels, task.frames, generator, task.fields)[0]
+        rest = range(steps)
+    else:
+        noisy = white_noise([chart], spec.channels, task.frames, generator, task.fields)[0]
+        yield from denoise_in_turn(task, on(ProjectionDenoiser, chart), noisy, range(first), generator, "sphere")
+        noisy = decimate(noisy, coarse.rows, coarse.columns)
+        rest = range(first, steps)
+    canvas = yield from denoise_in_turn(task, on(OffsetShiftingDenoiser, coarse), noisy, rest, generator, "layout")
+    if (chart.rows, chart.columns) == (coarse.rows, coarse.columns):
+        return canvas
+    noisy = white_noise([chart], spec.channels, task.frames, generator, task.fields)[0]
+    noisy.copy_(renoise(upsample_latents(canvas.latents[0], chart), noisy, sigmas[first]))
+    return (
+        yield from denoise_in_turn(
+            task, on(OffsetShiftingDenoiser, chart), noisy, range(first, steps), generator, "refine"
+        )
+    )
