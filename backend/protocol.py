@@ -24,7 +24,7 @@ MAX_FRAMES = 4096
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 128, 4096
 MAX_WIDTH_PX = 16384
 FOV_RANGE_DEG = (40.0, 110.0)
-METHODS = ("skyloop",)
+METHODS = ("skyloop", "dynamicscaler", "multidiffusion", "syncdiffusion", "independent", "native")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
