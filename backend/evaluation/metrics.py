@@ -9,28 +9,34 @@ from typing import Any
 import cv2
 import numpy as np
 
-from . import spatial, temporal
-from .spatial import ReferenceView
-from .views import ALL_ROUND, Lens, View, evenly, extended, ring, row_weights
+from . import motion, spatial, temporal
+from .arcs import border, seam_percentile
+from .poles import pole, pole_spectrum
+from .spatial import ReferenceView, typical_of
+from .views import Lens, View, evenly, extended, ring, row_weights
 
 PASS: dict[str, tuple[float, float]] = {
     "seam": (0.9, 1.1),
     "seam2": (0.0, 1.2),
     "seam_color": (0.0, 1.3),
     "seam_percentile": (2.5, 97.5),
+    "border": (2.5, 97.5),
     "pole": (0.85, 1.15),
+    "pole_spectrum": (0.6, 1.6),
     "loop": (0.0, 1.1),
     "loop_flow": (0.0, 1.3),
     "loop_color": (0.0, 0.5),
     "detail": (0.9, 1.1),
     "detail_by_pitch": (0.9, 1.1),
+    "detail_by_view": (0.9, 1.1),
     "motion_ratio": (0.9, 1.1),
     "motion_ratio_by_pitch": (0.9, 1.1),
+    "motion_ratio_by_view": (0.9, 1.1),
     "flicker_line": (0.0, 3.0),
 }
 
 _VIEW_PX = 128
-_STILL_DEG_PER_S = 0.05
+_POLES = {"zenith": 90, "nadir": -90}
 
 
 def figures(
@@ -42,12 +48,14 @@ def figures(
     wrap: bool = True,
     reference: Sequence[ReferenceView] | None = None,
     gap: int | None = None,
+    arcs: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Every figure that frames (T, H, W, 3) uint8 allow; ``spatial`` and ``temporal`` say what each of them is.
 
     ``loop``: the first frame follows the last. ``flat``: not a sphere; ``wrap`` then says whether left and right edge
     join (a sphere always wraps). ``reference``: samples of the base model at the same fps, for detail and motion.
     ``gap``: a frame number after which frames were left out, when a long video is measured by its ends.
+    ``arcs``: the borders of the last step, see :func:`.borders.border_arcs`.
 
     What cannot be told (a loop of two frames, a seam of a picture that has none) is left out; no value is NaN or inf.
     Lists are JSON-ready. Several seconds of work at 2048x1024.
@@ -61,76 +69,48 @@ def figures(
         found["seam"], found["seam2"] = spatial.seam(greys[few], weights)
         found["seam_color"] = spatial.seam_color(frames[few], weights)
     if not flat:
-        found["seam_percentile"] = spatial.seam_percentile(greys[few[:4]])
-        found["pole"] = {"zenith": spatial.pole(greys[few], 90), "nadir": spatial.pole(greys[few], -90)}
+        found["seam_percentile"] = seam_percentile(greys[few[::2]])
+        found["pole"] = {name: pole(greys[few], pitch) for name, pitch in _POLES.items()}
+        found["pole_spectrum"] = {name: pole_spectrum(greys[few[::2]], pitch) for name, pitch in _POLES.items()}
+    if arcs is not None and len(arcs[0]):
+        found["border"], found["border_ratio"] = border(greys[few[::2]], *arcs)
     middle = greys[len(greys) // 2]
     found["repetition"] = spatial.flat_repetition(middle) if flat else spatial.sphere_repetition(middle)
     pairs = temporal.neighbours(len(frames), loop=loop, gap=gap)
     if pairs:
-        found |= _motion(greys, pairs, fps, flat, wrap, reference or ())
+        if flat:
+            found["motion_px"] = _flat_motion(greys, pairs, fps)
+        else:
+            found |= motion.around(_small_frames(greys), pairs, fps, _VIEW_PX)
         found |= _flicker(greys, pairs, weights, flat, wrap)
     if loop and len(pairs) > 2:
         found["loop"] = temporal.loop(frames, pairs, weights)
         found["loop_flow"] = temporal.loop_flow(greys, pairs, flat=flat, wrap=wrap)
         found["loop_color"] = temporal.loop_color(frames, pairs, weights)
     if reference:
-        by_pitch = spatial.detail(greys[few[::2]], reference, flat=flat)
-        found["detail"], found["detail_by_pitch"] = _geometric_mean(by_pitch.values()), by_pitch
+        found |= _compared("detail", spatial.detail(greys[few[::2]], reference, flat=flat))
+        if pairs and not flat:
+            found |= _compared("motion_ratio", motion.against(_small_frames(greys), pairs, fps, reference))
     return {name: _plain(value) for name, value in found.items() if value is not None}
 
 
-def _motion(
-    greys: np.ndarray,
-    pairs: list[temporal.Pair],
-    fps: float,
-    flat: bool,
-    wrap: bool,
-    reference: Sequence[ReferenceView],
-) -> dict[str, Any]:
-    """motion (deg/s, mean over views), its variation (standard deviation over mean), by view, and where it differs.
-
-    An island is a view that moves less than a quarter or more than four times as fast as the median view.
-    A flat panorama has no degrees: ``motion_px`` is in pixels a second.
-    """
-    chosen = evenly(pairs, 16)
-    if flat:
-        return {"motion_px": temporal.flat_speed(_small_frames(greys), chosen, fps) * max(1, greys.shape[2] / 1024)}
-    wide = [extended(grey) for grey in _small_frames(greys)]
-    height, width = wide[0].shape[0] - 16, wide[0].shape[1] - 16
-
-    def speed(view: View, size: int) -> float:
-        lens = Lens.on_sphere(view, size, height, width)
-        return temporal.speed(temporal.watch(wide, lens), chosen, view.fov_deg, fps)
-
-    speeds = np.array([speed(view, _VIEW_PX) for view in ALL_ROUND])
-    usual = float(np.median(speeds))
-    islands = [
-        [view.yaw_deg, view.pitch_deg]
-        for view, one in zip(ALL_ROUND, speeds, strict=True)
-        if usual > _STILL_DEG_PER_S and not usual / 4 <= one <= usual * 4
-    ]
-    found: dict[str, Any] = {
-        "motion": speeds.mean(),
-        "motion_variation": speeds.std() / max(speeds.mean(), _STILL_DEG_PER_S),
-        "motion_by_view": [[v.yaw_deg, v.pitch_deg, s] for v, s in zip(ALL_ROUND, speeds, strict=True)],
-        "motion_islands": islands,
+def _compared(name: str, ratios: list[tuple[View, float]]) -> dict[str, Any]:
+    """Ratios by view to what ``name`` reports: their geometric mean, by pitch and view by view."""
+    if not ratios:
+        return {}
+    pitches = dict.fromkeys(view.pitch_deg for view, _ in ratios)
+    by_pitch = {f"{p:g}": typical_of([r for view, r in ratios if view.pitch_deg == p]) for p in pitches}
+    by_view = [[view.yaw_deg, view.pitch_deg, one] for view, one in ratios]
+    return {
+        name: typical_of([one for _, one in ratios]),
+        f"{name}_by_pitch": by_pitch,
+        f"{name}_by_view": by_view,
     }
-    theirs: dict[float, list[float]] = {}
-    ours: dict[float, float] = {}
-    for one in reference:
-        if len(one.frames) < 2:
-            continue
-        samples = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in one.frames]
-        its_pairs = temporal.neighbours(len(samples), loop=False)
-        theirs.setdefault(one.pitch_deg, []).append(temporal.speed(samples, its_pairs, one.fov_deg, fps))
-        if one.pitch_deg not in ours:
-            views = ring(one.pitch_deg, one.fov_deg)
-            ours[one.pitch_deg] = float(np.mean([speed(view, samples[0].shape[0]) for view in views]))
-    means = {pitch: float(np.mean(values)) for pitch, values in theirs.items()}
-    by_pitch = {f"{p:g}": ours[p] / mean for p, mean in means.items() if mean > _STILL_DEG_PER_S}
-    if by_pitch:
-        found |= {"motion_ratio": _geometric_mean(by_pitch.values()), "motion_ratio_by_pitch": by_pitch}
-    return found
+
+
+def _flat_motion(greys: np.ndarray, pairs: list[temporal.Pair], fps: float) -> float:
+    """Pixels a second: a flat panorama has no degrees."""
+    return temporal.flat_speed(_small_frames(greys), evenly(pairs, 16), fps) * max(1, greys.shape[2] / 1024)
 
 
 def _flicker(
@@ -168,10 +148,6 @@ def _small_frames(greys: np.ndarray) -> list[np.ndarray]:
     return [cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in greys]
 
 
-def _geometric_mean(values: Any) -> float:
-    return float(np.exp(np.mean(np.log(np.maximum(list(values), 1e-6)))))
-
-
 def _plain(value: Any) -> Any:
     """JSON-ready, four digits after the point."""
     if isinstance(value, dict):
@@ -188,4 +164,8 @@ def passes(name: str, value: Any) -> bool | None:
     if name not in PASS:
         return None
     low, high = PASS[name]
-    return all(low <= one <= high for one in (value.values() if isinstance(value, dict) else [value]))
+    if isinstance(value, list):
+        values = [view[-1] for view in value]
+    else:
+        values = list(value.values()) if isinstance(value, dict) else [value]
+    return all(low <= one <= high for one in values)

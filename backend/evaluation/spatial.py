@@ -1,4 +1,4 @@
-"""Figures of single frames: is there a seam, are the poles round, is it as sharp as the model, does it repeat itself.
+"""Figures of single frames: is there a seam, is it as sharp as the model, does it repeat itself.
 
 Frames are (T, H, W, 3) uint8, grey frames (T, H, W) uint8. Differences are in grey levels (0-255). Ratios of two small
 differences are steadied by ``STILL``, so that plain and black frames give 1 and not noise over noise.
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .views import Lens, RoundTrip, View, direction, erp_pixels, evenly, extended, ring, turned
+from .views import Lens, RoundTrip, View, all_round, direction, evenly, extended, ring
 
 STILL = 0.02
+_PLAIN = 0.25  # grey levels a pixel: gradients far below are those of a plain sky, where there is no detail to lose
 MARGIN = 0.1  # of a view's side, left out of gradients: what is beyond the edge of a sample is not known
-_ANNULUS_DEG = (1.0, 10.0)
 _THUMBNAIL_PX, _PATCH_PX = 64, 48
 
 
@@ -27,7 +27,7 @@ class ReferenceView:
     """Frames (T, h, h, 3) uint8 that the base model makes in one window on its own, for the same prompt and pitch.
 
     The yardstick of detail and motion. ``fov_deg`` is the window's angle. One seed differs from the next by a lot, so
-    give several for a pitch: they are averaged.
+    give several for a pitch: their logarithms are averaged.
     """
 
     pitch_deg: float
@@ -91,66 +91,6 @@ def seam_color(frames: np.ndarray, weights: np.ndarray) -> float:
     return ratio(profile[-1], _nearby(profile), still=0.1)
 
 
-def arc_percentile(greys: np.ndarray, points: np.ndarray, normals: np.ndarray, *, draws: int = 200) -> float:
-    """Where the step across some arcs stands among the same arcs laid elsewhere at random, 0 to 100; pass 2.5 to 97.5.
-
-    points (n, 3) on the arcs, and normals (n, 3) across them, are unit vectors. The null turns them to any yaw, keeping
-    their pitch and slope: against freely turned arcs, which cross the horizon and the gradient of the sky aslant, every
-    upright one looks smooth. Both sides are read two pixels apart from slightly smoothed frames, so that arcs on the
-    pixel grid have no advantage over those between. A seam stands at 100, a smeared one at 0.
-    """
-    height, width = greys.shape[1:]
-    reach = math.pi / height
-    rng = np.random.default_rng(0)
-    turns = [turned(np.eye(3), yaw_deg, 0) for yaw_deg in (0, *rng.uniform(0, 360, draws))]
-    turned_points = np.stack([points @ turn for turn in turns])
-    turned_normals = np.stack([normals @ turn for turn in turns])
-    sides = [erp_pixels(turned_points + sign * reach * turned_normals, height, width) for sign in (-1, 1)]
-    steps = np.zeros((draws + 1, len(points)), np.float32)
-    for grey in greys:
-        smooth = cv2.GaussianBlur(extended(grey).astype(np.float32), (0, 0), 1.0)
-        pad = (smooth.shape[0] - height) // 2
-        one, other = (
-            cv2.remap(smooth, (x + pad).astype(np.float32), (y + pad).astype(np.float32), cv2.INTER_LINEAR)
-            for x, y in sides
-        )
-        steps += np.abs(one - other)
-    even = np.full(len(points), 1 / len(points), np.float32)
-    means = np.round(typical(steps.T / len(greys), even), 3)
-    below, equal = (means[1:] < means[0]).mean(), (means[1:] == means[0]).mean()
-    return float(100 * (below + equal / 2))
-
-
-def seam_percentile(greys: np.ndarray) -> float:
-    """:func:`arc_percentile` of the meridian at ±180°, pole to pole."""
-    pitch = np.linspace(-89, 89, max(64, greys.shape[1] // 2))
-    return arc_percentile(greys, direction(180.0, pitch), np.broadcast_to(direction(-90.0, 0.0), (len(pitch), 3)))
-
-
-def pole(greys: np.ndarray, pitch_deg: float) -> float:
-    """Gradient around the pole over gradient away from it, 1 to 10 degrees from it; ``pitch_deg`` is 90 or -90.
-
-    E|dI/dtheta| / E|dI/dr| in a perspective view of the pole. Texture without direction gives 1, pass 0.85 to 1.15;
-    spokes (a pinched pole) give more, rings (a smeared one) less. A plain gradient towards the zenith, as in a clear
-    sky, is honestly below 1.
-    """
-    height, width = greys.shape[1:]
-    fov_deg = 2 * _ANNULUS_DEG[1] + 4
-    size = max(24, round(fov_deg * height / 180))
-    lens = Lens.on_sphere(View(0, pitch_deg, fov_deg), size, height, width)
-    across = (np.arange(size) + 0.5 - size / 2) * lens.scale
-    x, y = np.meshgrid(across, across)
-    radius = np.maximum(np.hypot(x, y), 1e-9)
-    low, high = (math.tan(math.radians(a)) for a in _ANNULUS_DEG)
-    inside = (radius >= low) & (radius <= high)
-    around = away = 0.0
-    for grey in greys:
-        dy, dx = np.gradient(lens(extended(grey.astype(np.float32))))
-        around += float(np.abs((x * dy - y * dx) / radius)[inside].mean())
-        away += float(np.abs((x * dx + y * dy) / radius)[inside].mean())
-    return ratio(around / len(greys), away / len(greys))
-
-
 def sharpness(pictures: Iterable[np.ndarray]) -> float:
     """Mean length of the gradient, grey levels a pixel, of pictures (h, w), a margin left out."""
     found = []
@@ -162,36 +102,45 @@ def sharpness(pictures: Iterable[np.ndarray]) -> float:
     return float(np.mean(found))
 
 
-def detail(greys: np.ndarray, references: Sequence[ReferenceView], *, flat: bool = False) -> dict[str, float]:
-    """Sharpness of the panorama over that of the base model's own samples, by pitch ("-45": 0.97); pass 0.9 to 1.1.
+def detail(greys: np.ndarray, references: Sequence[ReferenceView], *, flat: bool = False) -> list[tuple[View, float]]:
+    """Sharpness of views of the panorama over that of the base model's own samples at their pitch; pass 0.9 to 1.1.
 
-    Views of the panorama, all around at the pitch of each reference and with its angle and pixels, against the
-    reference after the same journey: drawn into an equirectangular frame of the panorama's size and read back through
+    The views are the 14 of ``views.ALL_ROUND`` at the pitches of the references, with their angle and pixels; the
+    references make the same journey: drawn into an equirectangular frame of the panorama's size and read back through
     the same lens. So 1 means "as sharp as the model itself, seen through the same resampling", at any resolution, and
     what a small equirectangular frame cannot hold is not blamed on the method. The mean length of the gradient is used
-    rather than its square, which a few stars or a moon would decide. A flat panorama is compared pixel by pixel.
+    rather than its square, which a few stars or a moon would decide. References at one pitch are averaged as
+    logarithms, as these ratios should be over views and skies: then what is more and less busy than usual evens out.
+    A flat panorama is compared pixel by pixel, as a single view.
     """
-    ours: dict[str, float] = {}
-    theirs: dict[str, list[float]] = defaultdict(list)
+    if flat:
+        theirs = [sharpness(_grey_samples(one, len(greys))) for one in references]
+        return [(View(0, 0), ratio(sharpness(greys), typical_of(theirs, _PLAIN), _PLAIN))]
     height, width = greys.shape[1:]
-    wide = [] if flat else [extended(grey.astype(np.float32)) for grey in greys]
+    wide = [extended(grey.astype(np.float32)) for grey in greys]
+    by_view: dict[tuple[float, float, int], list[float]] = defaultdict(list)
     trips: dict[tuple[float, float, int], RoundTrip] = {}
-    for reference in references:
-        few = evenly(list(reference.frames), len(greys))
-        samples = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in few]
-        size, pitch_deg, fov_deg = samples[0].shape[0], reference.pitch_deg, reference.fov_deg
-        if flat:
-            theirs["all"].append(sharpness(samples))
-            ours["all"] = ours.get("all") or sharpness(greys)
-            continue
-        pitch = f"{pitch_deg:g}"
-        if (pitch_deg, fov_deg, size) not in trips:
-            trips[pitch_deg, fov_deg, size] = RoundTrip(View(0, pitch_deg, fov_deg), size, height, width)
-        theirs[pitch].append(sharpness(map(trips[pitch_deg, fov_deg, size], samples)))
-        if pitch not in ours:
-            lenses = [Lens.on_sphere(view, size, height, width) for view in ring(pitch_deg, fov_deg)]
-            ours[pitch] = sharpness(lens(image) for lens in lenses for image in wide)
-    return {pitch: ratio(ours[pitch], float(np.mean(theirs[pitch]))) for pitch in ours}
+    for one in references:
+        kind = (one.pitch_deg, one.fov_deg, one.frames.shape[1])
+        if kind not in trips:
+            trips[kind] = RoundTrip(View(0, one.pitch_deg, one.fov_deg), kind[2], height, width)
+        by_view[kind].append(sharpness(map(trips[kind], _grey_samples(one, len(greys)))))
+    found = []
+    for (pitch_deg, fov_deg, size), theirs in by_view.items():
+        for view in all_round(pitch_deg, fov_deg):
+            lens = Lens.on_sphere(view, size, height, width)
+            found.append((view, ratio(sharpness(map(lens, wide)), typical_of(theirs, _PLAIN), _PLAIN)))
+    return found
+
+
+def _grey_samples(reference: ReferenceView, most: int) -> list[np.ndarray]:
+    few = evenly(list(reference.frames), most)
+    return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in few]
+
+
+def typical_of(values: Sequence[float], still: float = 1e-6) -> float:
+    """Geometric mean of values, steadied at ``still``."""
+    return float(np.exp(np.mean(np.log(np.asarray(values) + still))) - still)
 
 
 def repetition(

@@ -16,7 +16,8 @@ from .views import Lens, camera_rays, evenly, row_weights
 
 _FLOW_WIDTH_PX = 512
 _FLOW_PAD_PX = 32
-_STILL_DEG = 0.01
+_STILL_LEVELS = 0.5  # a key frame alone is a step of 0.2 to 0.7 grey levels, which nobody sees
+_STILL_DEG = 0.03
 Pair = tuple[int, int]
 
 
@@ -34,7 +35,7 @@ def loop(frames: np.ndarray, pairs: Sequence[Pair], weights: np.ndarray) -> floa
     """
     steps = [_step(frames[a], frames[b], weights) for a, b in evenly(pairs[:-1], 16)]
     last, first = pairs[-1]
-    return ratio(_step(frames[last], frames[first], weights), float(np.median(steps)))
+    return ratio(_step(frames[last], frames[first], weights), float(np.median(steps)), _STILL_LEVELS)
 
 
 def _step(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
@@ -107,26 +108,26 @@ def _small(grey: np.ndarray, wrap: bool) -> np.ndarray:
     return np.pad(small, [(0, 0), (_FLOW_PAD_PX, _FLOW_PAD_PX)], mode="wrap" if wrap else "edge")
 
 
-def speed(pictures: Sequence[np.ndarray], pairs: Sequence[Pair], fov_deg: float, fps: float) -> float:
-    """Mean speed, degrees a second, of what a perspective view (h, w) uint8 shows.
+def speeds(pictures: Sequence[np.ndarray], pairs: Sequence[Pair], fov_deg: float, fps: float) -> np.ndarray:
+    """Speed (h', w') over time, degrees a second, of what a perspective view (h, w) uint8 shows, a margin left out.
 
     The flow of each pixel is the angle between its ray and the ray it moves to, so that the stretch of a wide view does
     not count as motion. What has no texture has no measurable motion and counts as 0.
     """
     flow = Flow()
     height, width = pictures[0].shape
-    rays = camera_rays(fov_deg, height, width)
-    scale = 2 * math.tan(math.radians(fov_deg) / 2) / width
+    rays = camera_rays(fov_deg, height, width).astype(np.float32)
+    scale = np.float32(2 * math.tan(math.radians(fov_deg) / 2) / width)
     here = rays / np.linalg.norm(rays, axis=2, keepdims=True)
     side = round(MARGIN * width)
-    angles = []
+    inner = slice(side, height - side), slice(side, width - side)
+    total = np.zeros(here[inner].shape[:2])
     for a, b in pairs:
-        moved = flow(pictures[a], pictures[b])
-        there = rays + np.stack([moved[..., 0] * scale, np.zeros_like(moved[..., 0]), -moved[..., 1] * scale], axis=2)
+        moved = flow(pictures[a], pictures[b])[inner] * scale
+        there = rays[inner] + np.stack([moved[..., 0], np.zeros_like(moved[..., 0]), -moved[..., 1]], axis=2)
         there /= np.linalg.norm(there, axis=2, keepdims=True)
-        chord = np.linalg.norm(there - here, axis=2)[side : height - side, side : width - side]
-        angles.append(float(np.degrees(2 * np.arcsin(chord / 2)).mean()))
-    return float(np.mean(angles)) * fps
+        total += np.degrees(2 * np.arcsin(np.linalg.norm(there - here[inner], axis=2) / 2))
+    return total * (fps / len(pairs))
 
 
 def flat_speed(pictures: Sequence[np.ndarray], pairs: Sequence[Pair], fps: float) -> float:

@@ -83,7 +83,14 @@ def ring(pitch_deg: float, fov_deg: float = 90.0, around: int = 6) -> list[View]
     return [View(i * 360 / count, pitch_deg, fov_deg) for i in range(count)]
 
 
-ALL_ROUND = [view for pitch in (0, 45, -45, 90, -90) for view in ring(pitch)]
+# The 14 views that a panorama is judged by (design, section 5): 6 at the horizon, 3 above, 3 below, zenith and nadir.
+ALL_ROUND = [*ring(0), *(View(yaw, pitch) for pitch in (45, -45) for yaw in (0, 120, 240)), View(0, 90), View(0, -90)]
+
+
+def all_round(pitch_deg: float, fov_deg: float) -> list[View]:
+    """Those of the 14 directions that are at one pitch, or a :func:`ring` where none is, as views of ``fov_deg``."""
+    yaws = [view.yaw_deg for view in ALL_ROUND if view.pitch_deg == pitch_deg]
+    return [View(yaw, pitch_deg, fov_deg) for yaw in yaws] or ring(pitch_deg, fov_deg)
 
 
 class Lens:
