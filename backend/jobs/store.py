@@ -20,7 +20,7 @@ from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_requ
 from ..runtime.lock import locked
 
 OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
-_MAX_REQUEST_BYTES = 1 << 20
+_MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
 _STAGE_PREFIX = ".skyloop-"
 _FAILED_LOG = "failed.log.txt"
 _ABANDONED_S = 60.0
@@ -103,6 +103,15 @@ def load(name: str) -> Job:
     if not usable:
         raise bad_request(f"{name[:200]!r} is not the absolute path of a job folder.", "Make the folder first.")
     return Job(path, name)
+
+
+def recorded(folder: Path) -> GenerateRequest | None:
+    """The request that made the result in ``folder``; None where no record of it can be read."""
+    for name in ("result.json", "request.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError, SkyloopError):
+            document = json.loads((folder / name).read_text(encoding="utf-8"))
+            return GenerateRequest.from_json(document["request"] if name == "result.json" else document)
+    return None
 
 
 def needed_bytes(request: GenerateRequest) -> int:
