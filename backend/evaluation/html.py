@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from . import embeds, plots
+from .calibration import RATIOS
 from .report import MEANINGS, shown, verdict
-from .summary import RATIOS, base
+from .summary import base
 
 PAGE_BYTES = 10_000_000
 _SHEETS_SHARE = 0.6  # of the page, for contact sheets; clips take most of the rest
@@ -62,8 +63,8 @@ def _figures(suite: dict[str, Any], groups: Sequence[dict[str, Any]]) -> str:
         return "<p>No sky is finished.</p>"
     note = (
         "<p>Mean over skies (geometric for ratios), its 95 % confidence interval, whether the mean lies in its band, "
-        "and the share of single skies within the band of one sky. The band is what skies without a seam, rendered by a "
-        "program, reach.</p>"
+        "and the share of single skies within the band of one sky. The band is what skies without a seam, "
+        "rendered by a program, reach.</p>"
     )
     tables = []
     for steps in suite["settings"]["steps"]:

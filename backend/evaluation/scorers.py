@@ -35,17 +35,10 @@ import numpy as np
 
 from ..media.video import probe, read_frames
 from ..protocol import ErrorKind, SkyloopError, bad_request
-from .views import Lens, View, extended
+from .views import ALL_ROUND, Lens, extended
 
 VIEW_PX = 256
 MOST_FRAMES = 64
-# Six around the horizon, three above and three below it, and both poles.
-VIEWS = (
-    *(View(60 * i, 0) for i in range(6)),
-    *(View(120 * i, pitch) for pitch in (45, -45) for i in range(3)),
-    View(0, 90),
-    View(0, -90),
-)
 _HINT = "Write NAME=MODULE:CALLABLE, such as clip=clip_score.py:alignment."
 
 
@@ -55,8 +48,8 @@ class Scorer(Protocol):
     def __call__(self, views: Sequence[np.ndarray], fps: float, prompt: str) -> Mapping[str, float]:
         """``views``: 14 perspective views, 90 degrees wide, of the whole sky, each (frames, 256, 256, 3) uint8 RGB.
 
-        The order is that of :data:`VIEWS`. ``fps``: frames a second. ``prompt``: what the sky was made from. Returns
-        finite numbers by name; what an exception says is recorded as the reason why this sky has no such score.
+        The order is that of :data:`.views.ALL_ROUND`. ``fps``: frames a second. ``prompt``: what the sky was made from.
+        Returns finite numbers by name; what an exception says is recorded as the reason why this sky has no such score.
         """
         ...
 
@@ -97,7 +90,7 @@ def load_scorers(given: Iterable[str]) -> list[NamedScorer]:
     if len(set(names)) < len(names):
         raise bad_request("Two scorers have the same name.", "Give each its own: NAME=MODULE:CALLABLE.")
     gradient = np.linspace(0, 255, VIEW_PX, dtype=np.uint8)
-    trial = [np.broadcast_to(gradient[:, None, None], (4, VIEW_PX, VIEW_PX, 3)).copy() for _ in VIEWS]
+    trial = [np.broadcast_to(gradient[:, None, None], (4, VIEW_PX, VIEW_PX, 3)).copy() for _ in ALL_ROUND]
     for scorer in scorers:
         scorer.score(trial, 8.0, "clear sky over the sea")
     return scorers
@@ -130,13 +123,13 @@ def _import(name: str) -> Any:
 
 
 def perspective_views(video: Path) -> tuple[list[np.ndarray], float]:
-    """The 14 :data:`VIEWS` of an equirectangular video's first 64 frames, (frames, 256, 256, 3) uint8, and its fps.
+    """The 14 views of an equirectangular video's first 64 frames, (frames, 256, 256, 3) uint8 RGB, and its fps.
 
     Raises ``SkyloopError(bad_request)`` when it is no video.
     """
     facts = probe(video)
-    lenses = [Lens.on_sphere(view, VIEW_PX, facts["height"], facts["width"]) for view in VIEWS]
-    shots: list[list[np.ndarray]] = [[] for _ in VIEWS]
+    lenses = [Lens.on_sphere(view, VIEW_PX, facts["height"], facts["width"]) for view in ALL_ROUND]
+    shots: list[list[np.ndarray]] = [[] for _ in ALL_ROUND]
     for frame in read_frames(video, MOST_FRAMES):
         wide = extended(frame)
         for shot, lens in zip(shots, lenses, strict=True):

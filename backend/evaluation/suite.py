@@ -284,7 +284,7 @@ def _document(
     for steps, method in product(settings.steps, settings.methods):
         members = [sky for sky in skies if (sky["method"], sky["steps"]) == (method, steps)]
         made = [sky for sky in members if "figures" in sky]
-        groups.append({"method": method, "steps": steps, "asked": len(members), **group(made)})
+        groups.append({"method": method, "steps": steps, "asked": len(members), **group(made, settings.width)})
     return finite({
         "schema": SCHEMA,
         "title": title,

@@ -8,20 +8,9 @@ from typing import Any
 
 import numpy as np
 
-try:
-    from .calibration import bands, interval
-except ImportError:
-    from .metrics import PASS
-    def bands(n: int): return PASS
-    def interval(values):
-        mean = float(np.mean(values)); half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** .5 if len(values) > 1 else 0.0
-        return mean, mean - half, mean + half
+from .calibration import RATIOS, bands, interval
+from .metrics import PASS
 
-# Ratios, where half and twice are equally far from 1: averaged as logarithms.
-RATIOS = frozenset(
-    "seam seam2 seam_color border border2 pole loop loop_flow detail detail_by_pitch motion_ratio motion_ratio_by_pitch"
-    .split()
-)  # fmt: skip
 VIEW_RATIOS = ("detail_by_view", "motion_ratio_by_view")
 _LEAST_RATIO = 0.01  # of what stands still or is plain, so that its logarithm does not outweigh all others
 
@@ -55,14 +44,16 @@ def summarise(values: Sequence[float], *, ratio: bool) -> dict[str, float]:
     return {"mean": round(mean, 4), "low": round(low, 4), "high": round(high, 4), "n": len(values)}
 
 
-def group(skies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def group(skies: Sequence[Mapping[str, Any]], width: int) -> dict[str, Any]:
     """What the skies of one method at one number of steps have in common.
 
-    Each sky has ``figures`` and may have ``scores``, ``evaluations``, ``seconds`` and ``peak_memory_mb`` as in
-    ``result.json``. Returns ``figures: {name: {mean, low, high, n, inside, band, verdict}}`` (``inside``: share of skies
-    within the band of a single sky; ``band``: that of the mean of n skies; ``verdict``: true when the mean is in it),
-    ``views: {name: [[yaw_deg, pitch_deg, mean, low, high], ...]}``, ``evaluations``, ``seconds: {phase: mean}`` and
-    ``peak_memory_mb: {place: most}``.
+    ``width``: of the skies, pixels. Each sky has ``figures`` and may have ``scores``, ``evaluations``, ``seconds`` and
+    ``peak_memory_mb`` as in ``result.json``. Returns
+
+    - ``figures: {name: {mean, low, high, n, inside, band, verdict}}``; ``inside``: share of skies within the band of a
+      single sky; ``band``: that of the mean of n skies; ``verdict``: true when the mean is in it
+    - ``views: {name: [[yaw_deg, pitch_deg, mean, low, high], ...]}``
+    - ``evaluations`` and ``seconds: {phase: mean}`` a sky, ``peak_memory_mb: {place: most}``
     """
     columns: dict[str, list[float]] = defaultdict(list)
     for sky in skies:
@@ -71,7 +62,7 @@ def group(skies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     evaluations = [sky["evaluations"] for sky in skies if "evaluations" in sky]
     return {
         "skies": len(skies),
-        "figures": {name: _figure(name, values) for name, values in columns.items()},
+        "figures": {name: _figure(name, values, width) for name, values in columns.items()},
         "views": {name: found for name in VIEW_RATIOS if (found := _views(name, skies))},
         "evaluations": round(float(np.mean(evaluations)), 1) if evaluations else None,
         "seconds": {name: round(float(np.mean(values)), 3) for name, values in _parts(skies, "seconds").items()},
@@ -79,9 +70,9 @@ def group(skies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, values: list[float]) -> dict[str, Any]:
+def _figure(name: str, values: list[float], width: int) -> dict[str, Any]:
     found: dict[str, Any] = summarise(values, ratio=base(name) in RATIOS)
-    one, many = _band(name, 1), _band(name, len(values))
+    one, many = band(name, 1, width), band(name, len(values), width)
     if one and many:
         found["inside"] = round(sum(one[0] <= value <= one[1] for value in values) / len(values), 3)
         found["band"] = list(many)
@@ -89,9 +80,9 @@ def _figure(name: str, values: list[float]) -> dict[str, Any]:
     return found
 
 
-def _band(name: str, count: int) -> tuple[float, float] | None:
-    known = bands(count)
-    return known.get(name) or known.get(base(name))
+def band(name: str, count: int, width: int) -> tuple[float, float] | None:
+    """Where the mean of ``count`` skies passes: as rendered skies without seams have it, else as ``PASS`` says."""
+    return bands(count, width).get(name) or PASS.get(base(name))
 
 
 def _views(name: str, skies: Iterable[Mapping[str, Any]]) -> list[list[float]]:
