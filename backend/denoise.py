@@ -20,6 +20,7 @@ from .solver import solver_step
 from .windows import Window, layout
 
 FRAMES_AT_ONCE = 16
+BATCHES_PER_RELEASE = 16
 
 
 @dataclass
@@ -87,6 +88,7 @@ def white_noise(
     for frame in range(frames):
         for z in noise:
             z[:, frame] = torch.randn(channels, *z.shape[2:], generator=generator)
+        fields.release()
     return noise
 
 
@@ -106,7 +108,7 @@ def overlaps(charts: list[Chart]) -> list[Overlap]:
 
 def exchange(charts: list[Chart], clean: list[Tensor], shared: list[Overlap]) -> list[Tensor]:
     """Make clean charts agree where they overlap. Clean latents may be resampled; noise never is."""
-    result = [c.clone() for c in clean]
+    result = [c.clone(memory_format=torch.contiguous_format) for c in clean]
     for o in shared:
         image = clean[o.other].flatten(0, 1)[None]
         there = sphere.sample(image, o.u[None], o.v[None], wrap=charts[o.other].wrap)[0, :, 0]
@@ -246,11 +248,11 @@ def denoise(
         jobs = visits(canvas, canvas.windows, shares, spec.cells)
         each = 1 if schedule.guidance[step] == 1 else 2
         done, total = step * len(jobs), schedule.steps * len(jobs)
-        for field_ in (*clean, *weights):
-            field_.zero_()
-        for batch, predictions in predict_all(model, canvas, jobs, prompts, schedule, step):
+        for number, (batch, predictions) in enumerate(predict_all(model, canvas, jobs, prompts, schedule, step)):
             for visit, prediction in zip(batch, predictions, strict=True):
                 _merge(clean, weights, visit, prediction)
+            if number % BATCHES_PER_RELEASE == 0:
+                fields.release()
             done += len(batch)
             yield Progress(stage, min(done, total), total, len(batch) * each)
         around = (sigmas[step - 1] if step else 1.0, sigmas[step], sigmas[step + 1])
@@ -264,5 +266,8 @@ def denoise(
                 x[:, frames] = solver_step(x[:, frames], c, b[:, frames] if step else None, around)
             for b, c in zip(before, now, strict=True):
                 b[:, frames] = c
+            for c, w in zip(clean, weights, strict=True):  # for the next step
+                c[:, frames], w[frames] = 0, 0
+            fields.release()
         yield Progress(stage, (step + 1) * len(jobs), schedule.steps * len(jobs), 0, Canvas(
             canvas.charts, before, canvas.loop, canvas.frame_step_s, canvas.windows))  # fmt: skip

@@ -10,13 +10,13 @@ of the cells at every noise level tried (detail 1.5 to 3.4 times that of single 
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from . import sphere
 from .charts import Chart
-from .decode import FRAMES_AT_ONCE, Projector, decode_chart, encode_chart
+from .decode import Block, Decoder, Renderer, frames_at_once, haloed, tiles
 from .denoise import Canvas, Progress
 from .fields import Fields
 from .models.base import VideoModel
@@ -26,23 +26,34 @@ from .models.base import VideoModel
 def upsample(
     model: VideoModel, canvas: Canvas, charts: list[Chart], fields: Fields
 ) -> Generator[Progress, None, list[Tensor]]:
-    """Clean latents of ``canvas`` on a finer atlas, a few frames at a time. Returns one tensor a chart."""
-    projectors = []
-    for chart in charts:
-        where = sphere.grid(chart.rows * model.spec.ratio, chart.columns * model.spec.ratio)
-        projectors.append(
-            Projector(canvas.charts, chart.directions(*where) if chart.on_sphere else where, model.device)
-        )
+    """Clean latents of ``canvas`` on a finer atlas, a few frames and a tile at a time. Returns one tensor a chart."""
+    ratio, at_once = model.spec.ratio, frames_at_once(model, [*canvas.charts, *charts])
+    decoder = Decoder(model, canvas.charts, canvas.latents, at_once)
     fine = [fields.zeros(model.spec.channels, canvas.frames, c.rows, c.columns) for c in charts]
-    for start in range(0, canvas.frames, FRAMES_AT_ONCE):
-        yield Progress("upsample", start, canvas.frames, 0)
-        frames = slice(start, start + FRAMES_AT_ONCE)
-        old = zip(canvas.latents, canvas.charts, strict=True)
-        images = [decode_chart(model, z[:, frames].transpose(0, 1), c.wrap) for z, c in old]
-        for project, chart, z in zip(projectors, charts, fine, strict=True):
-            z[:, frames] = encode_chart(model, project(images), chart.wrap).transpose(0, 1)
-    yield Progress("upsample", canvas.frames, canvas.frames, 0)
+    pictures = [Renderer(decoder, replace(c, rows=c.rows * ratio, columns=c.columns * ratio)) for c in charts]
+    work = [(z, c, p, t) for z, c, p in zip(fine, charts, pictures, strict=True)
+            for t in tiles(c.rows, c.columns, c.wrap, model.halo)]  # fmt: skip
+    done, total = 0, len(work) * canvas.frames
+    for start in range(0, canvas.frames, at_once):
+        frames = range(start, min(canvas.frames, start + at_once))
+        for z, chart, picture, tile in work:
+            yield Progress("upsample", done, total, 0)
+            _encode(model, picture, frames, chart, tile, z)
+            done += len(frames)
+        fields.release()
+    yield Progress("upsample", total, total, 0)
     return fine
+
+
+def _encode(model: VideoModel, picture: Renderer, frames: range, chart: Chart, tile: Block, into: Tensor) -> None:
+    """Latents of a tile of ``chart``, from its picture, ``into`` (C, F, rows, columns)."""
+    around, ratio = haloed(tile, chart, model.halo), model.spec.ratio
+    pixels = Block(*(range(r.start * ratio, r.stop * ratio) for r in around))
+    z = model.encode(picture(pixels, frames)).transpose(0, 1)
+    rows, columns = (slice(r.start, r.stop) for r in tile)
+    top, left = (t.start - a.start for t, a in zip(tile, around, strict=True))
+    inside = z[..., top : top + len(tile.rows), left : left + len(tile.columns)]
+    into[:, frames.start : frames.stop, rows, columns] = inside.cpu()
 
 
 def renoise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:

@@ -22,7 +22,7 @@ import torch
 from . import __version__
 from .charts import Chart
 from .conditioning import Prompts
-from .decode import decode_frames
+from .decode import decode_frames, render
 from .denoise import Canvas, Schedule, denoise, white_noise
 from .engine import Engine
 from .evaluation.files import measure_file
@@ -62,10 +62,10 @@ def generate(
     with clock("load"):
         model = engine.model(request.model, request.device)
         engine.reset_peak(model.device)
-        task = Task(model, in_full(request, model.spec), encode_prompts(model, request), Fields())
+        task = Task(model, in_full(request, model.spec), encode_prompts(model, request), Fields(job))
     yield phase("load", 1, 1, "model")
     canvas, evaluations = yield from compose(task, job, clock)
-    yield from write_movie(model, canvas, request, job, clock)
+    yield from write_movie(task, canvas, job, clock)
     figures = yield from measure(task, canvas, reference, job, clock)
     result = {
         "request": request.to_json(),
@@ -102,22 +102,25 @@ def compose(task: Task, job: Path, clock: Clock) -> Steps:
             return finished.value, evaluations
         clock.add(p.stage, time.perf_counter() - start)
         evaluations += p.evaluations
-        yield phase(p.stage, p.done, p.total, "frame" if p.stage == "upsample" else "window")
+        yield phase(p.stage, p.done, p.total, "tile" if p.stage == "upsample" else "window")
         if p.clean is not None:
             with clock("preview"):
                 write_preview(task.model, p.clean, task.request, job)
             yield Event(type="preview", data={"file": "preview.png"})
 
 
-def write_movie(model: VideoModel, canvas: Canvas, request: GenerateRequest, job: Path, clock: Clock) -> Steps:
+def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     """Decode the clean canvas into ``sky.mp4`` and its middle frame into ``poster.png``."""
+    request, charts = task.request, canvas.charts
     width, height, count = request.width, request.height, request.frames
     with clock("decode"), VideoWriter(job / "sky.mp4", width, height, request.fps, count) as video:
-        for i, frame in enumerate(decode_frames(model, canvas.charts, canvas.latents, height, width, range(count))):
-            video.write(frame)
-            if i == count // 2:
-                write_png(job / "poster.png", frame)
-            yield phase("decode", i + 1, count, "frame")
+        for piece in render(task.model, charts, canvas.latents, height, width, range(count)):
+            for frame in piece.frames:
+                if video.written == count // 2:
+                    write_png(job / "poster.png", frame)
+                video.write(frame)
+            task.fields.release()
+            yield phase("decode", piece.done, piece.total, "tile")
 
 
 def measure(task: Task, canvas: Canvas, reference: Sequence[ReferenceView] | None, job: Path, clock: Clock) -> Steps:

@@ -100,8 +100,10 @@ def compose(task: Task) -> Denoising:
         else:
             name = f"refine {number}" if len(stages) > 2 else "refine"
             coarse = yield from upsample(model, canvas, stage.charts, task.fields)
-            for z, c in zip(latents, coarse, strict=True):
-                z.copy_(renoise(c, z, stage.refinement.sigma))
+            for frame in range(task.frames):
+                for z, c in zip(latents, coarse, strict=True):
+                    z[:, frame] = renoise(c[:, frame], z[:, frame], stage.refinement.sigma)
+                task.fields.release()
             schedule = refine_schedule(model.sigmas(request.steps), stage.refinement)
             guides = [MotionLock(stage.charts, coarse, stage.refinement.blur_cells, stage.refinement.lock)]
         canvas = Canvas(stage.charts, latents, request.loop, 1 / request.fps)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from backend import sphere
 from backend.charts import Chart, sphere_charts
 from backend.conditioning import Prompts
-from backend.decode import decode_chart, decode_frames, encode_chart
 from backend.denoise import Canvas, Schedule, denoise, exchange, overlaps, white_noise
-from backend.fields import Fields
-from backend.motion_guidance import renoise, upsample
+from backend.motion_guidance import renoise
 from backend.solver import solver_step
 from tests.oracle import Oracle, SmoothOracle
 
@@ -116,51 +113,3 @@ def test_refining_starts_at_the_promised_noise_level() -> None:
     start = renoise(torch.ones(100_000), noise, 0.6)
     assert abs(start.mean() - 0.4) < 0.01
     assert abs(start.std() - 0.6) < 0.01
-
-
-def test_upsampling_keeps_directions() -> None:
-    """A canvas that shows the height above the horizon shows it again on the finer atlas, all around."""
-    old, new = sphere_charts(64, conformal=False), sphere_charts(128, conformal=True)
-    heights = [c.directions(*sphere.grid(c.rows, c.columns))[..., 2] for c in old]
-    canvas = Canvas(old, [h.expand(2, 6, -1, -1).clone() for h in heights], True, 0.125)
-    upsampling = upsample(Oracle(), canvas, new, Fields())
-    with pytest.raises(StopIteration) as finished:
-        while True:
-            next(upsampling)
-    for chart, clean in zip(new, finished.value.value, strict=True):
-        assert clean.shape == (2, 6, chart.rows, chart.columns)
-        expected = chart.directions(*sphere.grid(chart.rows, chart.columns))[..., 2]
-        assert (clean[0, 5] - expected).abs().mean() < 0.02
-
-
-def test_decoding_in_tiles_is_decoding_whole(monkeypatch) -> None:
-    latents = torch.randn(2, 2, 20, 40, generator=torch.Generator().manual_seed(2))
-    whole = decode_chart(Oracle(), latents, wrap=True)
-    monkeypatch.setattr("backend.decode.TILE_CELLS", 7)
-    torch.testing.assert_close(decode_chart(Oracle(), latents, wrap=True), whole)
-
-
-def test_encoding_in_tiles_is_encoding_whole(monkeypatch) -> None:
-    frames = torch.rand(2, 3, 160, 320, generator=torch.Generator().manual_seed(2))
-    whole = encode_chart(Oracle(), frames, wrap=True)
-    monkeypatch.setattr("backend.decode.TILE_CELLS", 7)
-    torch.testing.assert_close(encode_chart(Oracle(), frames, wrap=True), whole)
-
-
-def test_decoding_wraps_around() -> None:
-    latents = torch.randn(1, 2, 16, 64, generator=torch.Generator().manual_seed(3))
-    picture = decode_chart(Oracle(), latents, wrap=True)
-    turned = decode_chart(Oracle(), latents.roll(5, -1), wrap=True)
-    torch.testing.assert_close(turned, picture.roll(5 * 8, -1))
-
-
-def test_frames_come_out_in_order_and_size() -> None:
-    charts = sphere_charts(64, conformal=True)
-    latents = [torch.full((2, 9, c.rows, c.columns), 0.0) for c in charts]
-    for z in latents:
-        z += torch.linspace(-2, 2, 9)[None, :, None, None]
-    frames = list(decode_frames(Oracle(), charts, latents, 64, 128, range(9)))
-    assert [f.shape for f in frames] == [(64, 128, 3)] * 9
-    means = [f.mean() for f in frames]
-    assert means == sorted(means)
-    assert all(f.std() < 1 for f in frames)
