@@ -140,7 +140,7 @@ class Seen:
 
 def look(frames: np.ndarray, views: list[View], judge: TextJudge) -> Seen:
     """Judge views of equirectangular frames (T, H, W, 3) uint8, of which three are looked at."""
-    few = [_shrunk(frame) for frame in evenly(frames, _FRAMES)]
+    few = [_shrunk(frame) for frame in evenly(list(frames), _FRAMES)]
     height, width = few[0].shape[:2]
     wide = [extended(frame) for frame in few]
     pictures = []
