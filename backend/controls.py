@@ -54,12 +54,6 @@ class CameraKey:
     roll_deg: float = 0.0
 
 
-def file_fields(request: GenerateRequest) -> dict[str, str]:
-    """The files that a request reads, by field."""
-    names = ("image", "source", "mask", "motion_mask")
-    return {name: path for name in names if (path := getattr(request, name))}
-
-
 def problems(request: GenerateRequest) -> Iterator[str]:
     """Every reason why the request's controls cannot be followed, each naming the field and what would be right."""
     yield from _file_problems(request)
@@ -91,7 +85,7 @@ def _between(name: str, value: float, low: float, high: float) -> Iterator[str]:
 
 
 def _file_problems(request: GenerateRequest) -> Iterator[str]:
-    for name, path in file_fields(request).items():
+    for name, path in request.files.items():
         if not is_unicode(path) or "\0" in path:
             yield f"{name} is a file name that is not valid Unicode: rename the file."
         elif not Path(path).is_absolute():
@@ -176,6 +170,6 @@ def _misplaced(request: GenerateRequest) -> Iterator[str]:
         yield f"a flat panorama has no directions: leave {' and '.join(given)} out, or make a 360° sky."
     if request.method not in REGIONAL_METHODS and request.regions:
         yield f"method {request.method[:40]!r} takes no regions: use {' or '.join(REGIONAL_METHODS)}."
-    ours = {**file_fields(request), "mask_at": request.mask_at, "camera": request.camera, "motion": request.motion != 1}
+    ours = {**request.files, "mask_at": request.mask_at, "camera": request.camera, "motion": request.motion != 1}
     if request.method != "skyloop" and (given := [name for name, value in ours.items() if value]):
         yield f"method {request.method[:40]!r} takes no {' and no '.join(given)}: use skyloop."

@@ -112,6 +112,12 @@ class GenerateRequest:
     camera: tuple[CameraKey, ...] = ()
     schema: int = SCHEMA_VERSION
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The files and folders that are read, by field."""
+        names = ("image", "source", "mask", "motion_mask")
+        return {name: path for name in names if (path := getattr(self, name))}
+
     def problems(self) -> list[str]:
         """Every reason why this cannot be generated, each naming the field and what would be right; empty when fine."""
         found: list[str] = []

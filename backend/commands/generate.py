@@ -12,6 +12,7 @@ from typing import Any
 from .. import models
 from ..jobs import runner, store
 from ..protocol import ErrorKind, GenerateRequest, SkyloopError, bad_request
+from .controls import request_fields
 from .errors import FailedError
 from .inside import enter_runtime
 from .progress import Progress
@@ -32,6 +33,10 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     from ..engine import Engine
     from ..pipeline import generate
 
+    if request.files:
+        from ..inputs import check_inputs
+
+        check_inputs(request)
     with store.staged(folder, request) as job:
         if options.seed is None:
             progress.line(f"Seed {request.seed}")
@@ -52,13 +57,7 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
     request = GenerateRequest(
         prompt=options.prompt,
         negative=options.negative,
-        width=options.size[0],
-        height=options.size[1],
-        frames=options.frames,
-        fps=options.fps,
-        loop=options.loop,
-        flat=options.flat,
-        wrap=options.wrap,
+        **_shape(options),
         seed=secrets.randbelow(2**31) if options.seed is None else options.seed,
         model=options.model,
         method=options.method,
@@ -66,12 +65,31 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
         guidance=options.guidance,
         fov_deg=options.fov,
         device=options.device,
+        **request_fields(options),
     ).validated()
     known = [model["id"] for model in models.catalogue()]
     if request.model not in known:
         text = f"There is no model {request.model[:60]!r}."
         raise SkyloopError(ErrorKind.MISSING_MODEL, text, f"Known: {', '.join(known)}.")
     return request
+
+
+def _shape(options: argparse.Namespace) -> dict[str, Any]:
+    """Size, length and kind: as given, else the source's, else the usual."""
+    shape = GenerateRequest(prompt="")
+    if options.source:
+        source = Path(options.source)
+        shape = store.recorded(source if source.is_dir() else source.parent) or shape
+    width, height = options.size or (shape.width, shape.height)
+    return {
+        "width": width,
+        "height": height,
+        "frames": shape.frames if options.frames is None else options.frames,
+        "fps": shape.fps if options.fps is None else options.fps,
+        "loop": shape.loop if options.loop is None else options.loop,
+        "flat": shape.flat or options.flat,
+        "wrap": shape.wrap or options.wrap,
+    }
 
 
 def check_folder(folder: Path) -> None:

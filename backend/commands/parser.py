@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
 from . import evaluate, generate, models, stdio
+from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
 
@@ -21,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Options with ``run(options, argv) -> document``. Raises ``SkyloopError(bad_request)``; exits after ``--help``."""
-    return _parser().parse_args(argv)
+    return _parser().parse_args(joined(argv))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,12 +49,11 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("prompt", metavar="PROMPT", help="the sky in a few words")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for sky.mp4, poster.png and result.json")
     add("--negative", default="", metavar="TEXT", help="what to keep out of it")
-    add("--size", type=_size, default=(_DEFAULT.width, _DEFAULT.height), metavar="WxH",
+    add("--size", type=_size, metavar="WxH",
         help=f"pixels; a 360° sky is twice as wide as high (default {_DEFAULT.width}x{_DEFAULT.height})")  # fmt: skip
-    add("--frames", type=int, default=_DEFAULT.frames, metavar="N", help=f"length (default {_DEFAULT.frames})")
-    add("--fps", type=float, default=_DEFAULT.fps, metavar="F", help=f"frames a second (default {_DEFAULT.fps:g})")
-    add("--loop", action=argparse.BooleanOptionalAction, default=_DEFAULT.loop,
-        help="the end leads into the start (default)")  # fmt: skip
+    add("--frames", type=int, metavar="N", help=f"length (default {_DEFAULT.frames})")
+    add("--fps", type=float, metavar="F", help=f"frames a second (default {_DEFAULT.fps:g})")
+    add("--loop", action=argparse.BooleanOptionalAction, help="the end leads into the start (default)")
     add("--flat", action="store_true", help="a flat panorama of any shape instead of a 360° sky")
     add("--wrap", action="store_true", help="join the left and right edge of a flat panorama")
     add("--seed", type=int, metavar="N", help="repeat an earlier result (default: a new one, which is printed)")
@@ -65,6 +65,7 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--fov", type=float, default=_DEFAULT.fov_deg, metavar="DEG",
         help=f"degrees one model window sees (default {_DEFAULT.fov_deg:g})")  # fmt: skip
     add("--device", default=_DEFAULT.device, metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
+    add_controls(command)
     _finish(command, generate.run)
 
 

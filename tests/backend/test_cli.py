@@ -61,7 +61,30 @@ BAD_OPTIONS = {
     "wrap of a sphere": (["x", "--wrap"], "wrap belongs to flat"),
     "unknown device": (["x", "--device", "abacus"], "device 'abacus'"),
     "unknown method": (["x", "--method", "magic"], "method 'magic'"),
-    "unknown option": (["x", "--region", "0,0,30=moon"], "--region"),
+    "unknown option": (["x", "--moon", "full"], "--moon"),
+    "region without a prompt": (["x", "--region", "0,0,30"], "'0,0,30' is not a region, write it as YAW,PITCH,RADIUS="),
+    "region of an empty prompt": (["x", "--region", "0,0,30= "], "region 1: its prompt is empty"),
+    "region of two numbers": (["x", "--region", "0,30=moon"], "is not a region"),
+    "region of words": (["x", "--region", "left,up,30=moon"], "is not a region"),
+    "region out of range": (["x", "--region", "-30,95,30=moon"], "region 1: pitch 95: use -90 to 90"),
+    "region nan": (["x", "--region", "*,nan,30=moon"], "region 1: pitch nan"),
+    "regions of a flat panorama": (["x", "--flat", "--region", "0,0,30=moon"], "leave regions out"),
+    "too many regions": (["x", *["--region", "0,0,9=y"] * 65], "65 of them, use at most 64"),
+    "image that is not there": (["x", "--image", "nowhere.png"], "--image: 'nowhere.png' is not there"),
+    "image without a name": (["x", "--image", ""], "--image: '' is not there"),
+    "image with an endless name": (["x", "--image", "x" * 5000], "--image"),
+    "image that is no picture": (["x", "--image", __file__], "test_cli.py is not a picture"),
+    "place without an image": (["x", "--image-at", "-30,0,60"], "but no image"),
+    "place of two numbers": (["x", "--image", __file__, "--image-at", "0,60"], "'0,60' is not three numbers"),
+    "place too wide": (["x", "--image", __file__, "--image-at", "0,0,179"], "image_fov_deg 179: use 5 to 150"),
+    "mask without a source": (["x", "--mask-at", "0,0,20"], "give that sky as the source"),
+    "source without a mask": (["x", "--source", str(ROOT)], "the source has no mask"),
+    "source that is none": (["x", "--source", str(ROOT), "--mask-at", "0,0,20"], "has no sky.mp4 in it"),
+    "motion": (["x", "--motion", "-1"], "motion -1: use 0 (still) to 2"),
+    "motion mask that is not there": (["x", "--motion-mask", "nowhere.png"], "--motion-mask: 'nowhere.png' is not"),
+    "camera that is not there": (["x", "--camera", "nowhere.json"], "nowhere.json cannot be read"),
+    "camera that is no JSON": (["x", "--camera", __file__], "test_cli.py is not JSON"),
+    "image by another method": (["x", "--method", "native", "--image", __file__], "takes no image: use skyloop"),
     "abbreviated option": (["x", "--neg", "y"], "--neg"),
     "two prompts": (["x", "y"], "unrecognized"),
 }
@@ -70,14 +93,96 @@ BAD_OPTIONS = {
 @pytest.mark.parametrize(("arguments", "named"), BAD_OPTIONS.values(), ids=BAD_OPTIONS.keys())
 def test_a_bad_option_is_one_clear_line_and_makes_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
     out = tmp_path / "out"
-    done = backend("generate", *arguments, "--out", out)
+    done = backend("generate", *arguments, "--out", out, mode="ok")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("skyloop: ")
-    assert named in done.stderr
-    assert len(done.stderr) < 400
+    line = done.stderr.removeprefix("skyloop: Starting the engine\n")  # it takes the engine to look into a file
+    assert line.count("\n") == 1, done.stderr
+    assert line.startswith("skyloop: ")
+    assert named in line
+    assert len(line) < 400
     assert not out.exists()
+
+
+CAMERAS = {
+    "no list": ("{}", "camera must be a list"),
+    "no object": ("[1]", "camera[0] must be a JSON object"),
+    "no direction": ('[{"frame": 0}]', "camera[0].yaw_deg is missing"),
+    "a word": ('[{"frame": 0, "yaw_deg": "left", "pitch_deg": 0, "fov_deg": 50}]', "camera[0].yaw_deg must be float"),
+    "NaN": ('[{"frame": 0, "yaw_deg": NaN, "pitch_deg": 0, "fov_deg": 50}]', "camera[0].yaw_deg must be float"),
+    "too wide": ('[{"frame": 0, "yaw_deg": 0, "pitch_deg": 0, "fov_deg": 180}]', "camera key 1: fov 180"),
+    "nested": ("[" * 100_000, "is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), CAMERAS.values(), ids=CAMERAS.keys())
+def test_a_camera_file_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "camera.json").write_text(text, encoding="utf-8")
+    done = backend("generate", "x", "--camera", tmp_path / "camera.json", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert named in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_steering_options_become_the_request(tmp_path: Path) -> None:
+    camera = [{"frame": 0, "yaw_deg": -10, "pitch_deg": 5, "fov_deg": 50}]
+    (tmp_path / "camera.json").write_text(json.dumps(camera), encoding="utf-8")
+    done = backend(
+        "generate", "x", "--out", tmp_path / "out", "--motion", "0.5", "--camera", tmp_path / "camera.json",
+        "--region", "-30,-.5,20=E = mc² 🌌", "--region=*,90,30=stars", "--region", "-1,0,5=full moon", mode="ok",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    request = json.loads((tmp_path / "out" / "request.json").read_text(encoding="utf-8"))
+    assert request["regions"] == [
+        {"yaw_deg": -30.0, "pitch_deg": -0.5, "radius_deg": 20.0, "prompt": "E = mc² 🌌"},
+        {"yaw_deg": None, "pitch_deg": 90.0, "radius_deg": 30.0, "prompt": "stars"},
+        {"yaw_deg": -1.0, "pitch_deg": 0.0, "radius_deg": 5.0, "prompt": "full moon"},
+    ]
+    assert request["motion"] == 0.5
+    assert request["camera"][0] == camera[0] | {"aspect": 16 / 9, "roll_deg": 0.0}
+
+
+def test_files_are_found_from_where_the_command_runs(tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(tmp_path / "still.png"), np.full((64, 128, 3), 99, np.uint8))
+    done = subprocess.run(
+        [sys.executable, str(STUB), "ok", "generate", "x", "--out", "out", "--image", "still.png",
+         "--image-at", "-30,10,60", "--motion-mask", "still.png"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    request = json.loads((tmp_path / "out" / "request.json").read_text(encoding="utf-8"))
+    assert request["image"] == request["motion_mask"] == str(tmp_path / "still.png")
+    assert [request[f"image_{n}_deg"] for n in ("yaw", "pitch", "fov")] == [-30, 10, 60]
+
+
+def test_an_edit_has_the_size_and_length_of_its_source(tmp_path: Path) -> None:
+    import numpy as np
+
+    from backend.media.video import VideoWriter
+    from backend.protocol import GenerateRequest
+
+    earlier = GenerateRequest(prompt="dawn", width=256, height=128, frames=3, fps=12.0, loop=False)
+    folder = store.create(tmp_path / "dawn", earlier).path
+    with VideoWriter(folder / "sky.mp4", 256, 128, 12.0) as video:
+        for _ in range(3):
+            video.write(np.zeros((128, 256, 3), np.uint8))
+    for source in (folder, folder / "sky.mp4"):
+        edit = ["generate", "a moon", "--source", source, "--mask-at", "-90,20,25", "--out", tmp_path / "out"]
+        done = backend(*edit, mode="ok")
+        assert done.returncode == 0, done.stderr
+        request = json.loads((tmp_path / "out" / "request.json").read_text(encoding="utf-8"))
+        assert request["source"] == str(source)
+        assert request["mask_at"] == [-90, 20, 25]
+        assert [request[n] for n in ("width", "height", "frames", "fps", "loop")] == [256, 128, 3, 12.0, False]
+        for option, named in (("--frames=8", "has frames 3, the request 8"), ("--loop", "has loop False")):
+            done = backend(*edit, option, mode="ok")
+            assert done.returncode == 2
+            assert done.stderr.count("\n") == 2, done.stderr  # the engine starts, and the reason
+            assert named in done.stderr
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
