@@ -13,6 +13,7 @@ from . import sphere
 from .charts import Chart
 from .models.base import VideoModel
 from .protocol import GenerateRequest, Region
+from .sampling import smoothstep
 
 # A prompt with less of a window than this is not worth an evaluation of it.
 LEAST_SHARE = 0.02
@@ -86,5 +87,4 @@ def cap_share(directions: Tensor, yaw_deg: float, pitch_deg: float, radius_deg: 
 
 def _inside(distance_deg: Tensor, radius_deg: float) -> Tensor:
     feather = min(radius_deg, max(LEAST_FEATHER_DEG, FEATHER * radius_deg))
-    t = ((radius_deg + feather - distance_deg) / (2 * feather)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return smoothstep((radius_deg + feather - distance_deg) / (2 * feather))

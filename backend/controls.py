@@ -18,6 +18,7 @@ MAX_PROMPT_CHARS = 2000
 MAX_REGIONS = 64
 MAX_CAMERA_KEYS = 4096
 MAX_SHOT_FRAME = 1_000_000
+RADIUS_RANGE_DEG = (1.0, 180.0)
 PHOTO_FOV_RANGE_DEG = (5.0, 150.0)
 CAMERA_FOV_RANGE_DEG = (1.0, 170.0)
 ASPECT_RANGE = (0.1, 10.0)
@@ -100,8 +101,7 @@ def _region_problems(regions: tuple[Region, ...]) -> Iterator[str]:
         if region.yaw_deg is not None:
             yield from _between(f"{name} yaw", region.yaw_deg, -360, 360)
         yield from _between(f"{name} pitch", region.pitch_deg, -90, 90)
-        if not 0 < region.radius_deg <= 180:
-            yield f"{name} radius {region.radius_deg:g}: use more than 0, up to 180."
+        yield from _between(f"{name} radius", region.radius_deg, *RADIUS_RANGE_DEG)
         if not region.prompt.strip():
             yield f"{name} its prompt is empty: describe what is there."
         yield from text_problems(f"{name} prompt", region.prompt)
@@ -137,8 +137,7 @@ def _edit_problems(request: GenerateRequest) -> Iterator[str]:
         yaw, pitch, radius = request.mask_at
         yield from _between("mask_at: yaw", yaw, -360, 360)
         yield from _between("mask_at: pitch", pitch, -90, 90)
-        if not 0 < radius <= 180:
-            yield f"mask_at: radius {radius:g}: use more than 0, up to 180."
+        yield from _between("mask_at: radius", radius, *RADIUS_RANGE_DEG)
 
 
 def _camera_problems(keys: tuple[CameraKey, ...]) -> Iterator[str]:
