@@ -82,7 +82,8 @@ class _Owners:
         """
         shape = np.array([[len(w.rows.index), len(w.columns.index)] for w in self._windows] or [[1, 1]])
         jump = np.abs(one[..., 1:] - other[..., 1:]) > shape[one[..., 0].astype(int)] / 2
-        return (one[..., 0] != other[..., 0]) | jump.any(axis=-1)
+        owned = (one[..., 0] >= 0) & (other[..., 0] >= 0)
+        return owned & ((one[..., 0] != other[..., 0]) | jump.any(axis=-1))
 
 
 def _key(span: Span) -> tuple[bytes, bytes]:

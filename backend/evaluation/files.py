@@ -12,6 +12,7 @@ import numpy as np
 
 from ..media.video import probe, read_frames
 from ..protocol import bad_request
+from .borders import Arcs
 from .metrics import figures
 from .spatial import ReferenceView
 
@@ -32,7 +33,13 @@ def evaluate_file(path: Path) -> dict[str, Any]:
 
 
 def measure_file(
-    path: Path, *, loop: bool, flat: bool, wrap: bool, reference: Sequence[ReferenceView] | None = None
+    path: Path,
+    *,
+    loop: bool,
+    flat: bool,
+    wrap: bool,
+    reference: Sequence[ReferenceView] | None = None,
+    arcs: Arcs | None = None,
 ) -> dict[str, Any]:
     """The figures of a video file: see :func:`.metrics.figures` for the arguments.
 
@@ -48,7 +55,7 @@ def measure_file(
     if not len(frames):
         raise bad_request(f"{path} has no frames.", "Give a video that plays.")
     fps = about["fps"] or 1.0
-    return figures(frames, fps=fps, loop=loop, flat=flat, wrap=wrap, reference=reference, gap=gap)
+    return figures(frames, fps=fps, loop=loop, flat=flat, wrap=wrap, reference=reference, gap=gap, arcs=arcs)
 
 
 def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import motion, spatial, temporal
 from .arcs import border, seam_percentile
+from .borders import Arcs
 from .poles import pole, pole_spectrum
 from .spatial import ReferenceView, typical_of
 from .views import Lens, View, evenly, extended, ring, row_weights
@@ -48,7 +49,7 @@ def figures(
     wrap: bool = True,
     reference: Sequence[ReferenceView] | None = None,
     gap: int | None = None,
-    arcs: tuple[np.ndarray, np.ndarray] | None = None,
+    arcs: Arcs | None = None,
 ) -> dict[str, Any]:
     """Every figure that frames (T, H, W, 3) uint8 allow; ``spatial`` and ``temporal`` say what each of them is.
 

@@ -40,7 +40,9 @@ def pole(greys: np.ndarray, pitch_deg: float) -> float:
 _RINGS = 10
 _BESIDE_DEG = 60.0
 _AROUND = 6
-_ROUNDING = 0.25  # grey levels squared: noise of half a level, which nobody sees, is as fine anywhere
+# Where there is less than a grey level squared of fine detail, the usual part of it counts as the finest.
+_LEAST_ENERGY = 1.0
+_USUAL = 0.3
 
 
 def pole_spectrum(greys: np.ndarray, pitch_deg: float) -> float:
@@ -49,7 +51,8 @@ def pole_spectrum(greys: np.ndarray, pitch_deg: float) -> float:
     On a ring at angle r from its centre, a picture H pixels high that is equally fine everywhere holds H sin(r) waves,
     though the rows of the frame hold H of them at any r. The figure compares the energy of more than 3/4 as many waves
     as that, as part of the energy of more than half as many, on rings 1 to 10 degrees from the centre. 1 is like any
-    other direction; a pinched pole or a star, whose rows are as busy as any, gives up to 3, a smeared pole less.
+    other direction; a pinched pole or a star, whose rows are as busy as any, gives up to 3. A pole that is merely soft is
+    for the detail in its view to tell.
     """
     sign = 1 if pitch_deg > 0 else -1
     beside = [_finest(greys, View(yaw, sign * _BESIDE_DEG)) for yaw in np.arange(_AROUND) * 360 / _AROUND]
@@ -70,4 +73,4 @@ def _finest(greys: np.ndarray, centre: View) -> float:
         values = cv2.remap(extended(grey.astype(np.float32)), x, y, cv2.INTER_CUBIC)
         energy += 2 * np.abs(np.fft.rfft(values, axis=1)[:, 1:] / len(theta)) ** 2
     finest, fine = (float(energy[fineness > part].sum()) / _RINGS / len(greys) for part in (0.75, 0.5))
-    return (finest + _ROUNDING) / (fine + 4 * _ROUNDING)
+    return (finest + _USUAL * _LEAST_ENERGY) / (fine + _LEAST_ENERGY)
