@@ -82,11 +82,11 @@ def _table(groups: Sequence[dict[str, Any]]) -> str:
         band = next((f"{one['band'][0]:.3g} – {one['band'][1]:.3g}" for one in found if one and "band" in one), "")
         title = escape(MEANINGS.get(base(name), ""), quote=True)
         rows.append(
-            f'<tr><th title="{title}">{escape(name)}</th><td class="quiet">{band}</td>{"".join(map(_cell, found))}</tr>'
+            f'<tr><th title="{title}">{escape(name)}<br><small>{band}</small></th>{"".join(map(_cell, found))}</tr>'
         )
     for label, values in _cost_rows(groups):
-        rows.append(f'<tr class="cost"><th>{label}</th><td></td>{"".join(f"<td>{one}</td>" for one in values)}</tr>')
-    return f'<div class="wide"><table><tr><th>figure</th><th>band</th>{head}</tr>{"".join(rows)}</table></div>'
+        rows.append(f'<tr class="cost"><th>{label}</th>{"".join(f"<td>{one}</td>" for one in values)}</tr>')
+    return f'<div class="wide"><table><tr><th>figure<br><small>band of the mean</small></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _cell(one: dict[str, Any] | None) -> str:
@@ -165,7 +165,7 @@ def _sheets(suite: dict[str, Any], groups: Sequence[dict[str, Any]], folder: Pat
             f'<figure><figcaption>{title}</figcaption><label class="sheet"><input type="checkbox">'
             f'<img alt="{title}" src="{uri}"></label></figure>'
         )
-    return "\n".join(parts)
+    return f'{parts[0]}<div class="sheets">{"".join(parts[1:])}</div>'
 
 
 def _clips(suite: dict[str, Any], groups: Sequence[dict[str, Any]], folder: Path) -> str:
@@ -234,7 +234,7 @@ h3 { font-size: 1rem; margin-bottom: .4rem; } small, .quiet { color: var(--quiet
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
-th { font-weight: 600; } td small { font-size: .78rem; } .pass { color: var(--pass); } .FAIL { color: var(--fail); }
+th:first-child { position: sticky; left: 0; background: var(--paper); } th { font-weight: 600; } td small { font-size: .78rem; } .pass { color: var(--pass); } .FAIL { color: var(--fail); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
 svg .title { font-weight: 600; font-size: 12px; } svg .grid { stroke: var(--line); } svg .band { fill: var(--band); }
@@ -244,8 +244,10 @@ svg .out circle { stroke: var(--fail); stroke-width: 3; } .map circle { stroke: 
 g[class^=s] line { stroke: var(--c); } g[class^=s] circle { fill: var(--c); }
 .key::before { content: "●"; color: var(--c); margin-right: .3em; } .key { margin-right: 1em; }
 figure { margin: 0 0 1rem; } figcaption { color: var(--quiet); font-size: .85rem; }
+.sheets { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 1rem; }
+.sheets figure { min-width: 0; } .sheets figure:has(input:checked) { grid-column: 1 / -1; }
 .sheet { display: block; overflow: auto; cursor: zoom-in; } .sheet input { position: absolute; opacity: 0; }
-.sheet img { display: block; width: min(100%, 700px); } .sheet input:checked + img { width: auto; max-width: none; }
+.sheet img { display: block; width: 100%; } .sheet input:checked + img { width: auto; max-width: none; }
 .sheet:has(input:checked) { cursor: zoom-out; } video { width: 100%; display: block; }
 dt { font-weight: 600; } dd { margin: 0 0 .4rem; } code { overflow-wrap: anywhere; }
 </style>

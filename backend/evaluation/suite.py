@@ -139,7 +139,7 @@ def run(
     *,
     scorers: Sequence[NamedScorer] = (),
     workers: int = 1,
-    make_engine: Callable[[], Any] | None = None,
+    make_engine: Callable[[int], Any] | None = None,
 ) -> dict[str, Failure]:
     """Make the skies that are not there yet, their references first, then their outside scores.
 
@@ -169,9 +169,15 @@ def missing_references(skies: Sequence[Task]) -> list[Task]:
     return [task for task in tasks if not references.kept(task.references, references.about(task.request))]
 
 
-def _engine() -> Any:
+def _engine(threads: int) -> Any:
+    import cv2
+    import torch
+
     from ..engine import Engine
 
+    if threads:
+        cv2.setNumThreads(threads)
+        torch.set_num_threads(threads)
     return Engine()
 
 

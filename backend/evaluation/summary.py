@@ -90,7 +90,8 @@ def _views(name: str, skies: Iterable[Mapping[str, Any]]) -> list[list[float]]:
     for sky in skies:
         for yaw_deg, pitch_deg, value in sky["figures"].get(name, ()):
             columns[yaw_deg, pitch_deg].append(value)
-    means = {place: summarise(values, ratio=True) for place, values in columns.items()}
+    order = sorted(columns, key=lambda place: (abs(place[1]), -place[1], place[0]))
+    means = {place: summarise(columns[place], ratio=True) for place in order}
     return [[*place, *(one[key] for key in ("mean", "low", "high"))] for place, one in means.items()]
 
 

@@ -32,19 +32,20 @@ class Work(Protocol[T]):
 def perform(
     work: Work[T],
     tasks: Sequence[T],
-    make_engine: Callable[[], Any],
+    make_engine: Callable[[int], Any],
     announce: Callable[[Event], None],
     workers: int = 1,
 ) -> Iterator[tuple[T, Failure | None]]:
     """Do all tasks; yields each when it is finished, with why it failed or None. Closing the iterator cancels.
 
-    ``work`` and ``make_engine`` are module-level functions, so that another process finds them by name. ``announce``
-    gets the events of all tasks at work. A process that dies fails its task only.
+    ``work`` and ``make_engine`` are module-level functions, so that another process finds them by name. An engine is
+    made for a process that may use so many threads, 0: as many as it likes. ``announce`` gets the events of all tasks
+    at work. A process that dies fails its task only.
     """
     if workers > 1 and len(tasks) > 1:
         yield from _in_processes(work, tasks, make_engine, announce, min(workers, len(tasks)))
         return
-    engine = make_engine() if tasks else None
+    engine = make_engine(0) if tasks else None
     for task in tasks:
         yield task, work(task, engine, announce, lambda: False)
 
@@ -65,7 +66,7 @@ class _Worker:
 
 
 def _in_processes(
-    work: Work[T], tasks: Sequence[T], make_engine: Callable[[], Any], announce: Callable[[Event], None], count: int
+    work: Work[T], tasks: Sequence[T], make_engine: Callable[[int], Any], announce: Callable[[Event], None], count: int
 ) -> Iterator[tuple[T, Failure | None]]:
     serve = _Serve(work, make_engine, max(1, (os.cpu_count() or 1) // count))
     waiting = deque(tasks)
@@ -103,17 +104,12 @@ def _in_processes(
 class _Serve:
     """The life of a worker process: a callable that can be sent to it."""
 
-    def __init__(self, work: Work[Any], make_engine: Callable[[], Any], threads: int) -> None:
+    def __init__(self, work: Work[Any], make_engine: Callable[[int], Any], threads: int) -> None:
         self.work, self.make_engine, self.threads = work, make_engine, threads
 
     def __call__(self, connection: Connection) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which closes the connection
-        import cv2
-        import torch
-
-        cv2.setNumThreads(self.threads)
-        torch.set_num_threads(self.threads)
-        engine = self.make_engine()
+        engine = self.make_engine(self.threads)
         with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
             while True:
                 task = connection.recv()
