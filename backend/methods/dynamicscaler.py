@@ -34,7 +34,8 @@ from .sweep import Footprint, Level, mixing_ratio, sweep
 class Denoiser(Protocol):
     """One of the paper's two denoisers: which windows each step has, and where one reads and writes."""
 
-    chart: Chart
+    @property
+    def chart(self) -> Chart: ...
 
     def places(self, step: int) -> list[Any]: ...
 
@@ -64,12 +65,8 @@ def halved(chart: Chart, request: GenerateRequest, spec: ModelSpec) -> Chart:
 
 
 def upsample_latents(clean: Tensor, chart: Chart) -> Tensor:
-    """Clean latents (C, F, R, C) at the size of ``chart``, bicubic and circular: the paper's "inter"."""
-    where = sphere.grid(chart.rows, chart.columns)
-    images = clean.transpose(0, 1)
-    return torch.stack(
-        [sphere.sample(i[None], *where, wrap=chart.wrap, mode="bicubic")[0] for i in images], dim=1
-    ).contiguous()
+    """A frame's clean latents (C, r, c) at the size of ``chart``, bicubic and circular: the paper's "inter"."""
+    return sphere.sample(clean[None], *sphere.grid(chart.rows, chart.columns), wrap=chart.wrap, mode="bicubic")[0]
 
 
 def denoise_in_turn(
@@ -118,7 +115,8 @@ def compose(task: Task) -> Denoising:
     if (chart.rows, chart.columns) == (coarse.rows, coarse.columns):
         return canvas
     noisy = white_noise([chart], spec.channels, task.frames, generator, task.fields)[0]
-    noisy.copy_(renoise(upsample_latents(canvas.latents[0], chart), noisy, sigmas[first]))
+    for frame in range(task.frames):
+        noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigmas[first])
     return (
         yield from denoise_in_turn(
             task, on(OffsetShiftingDenoiser, chart), noisy, range(first, steps), generator, "refine"

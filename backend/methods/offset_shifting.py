@@ -40,11 +40,11 @@ def around(length: int, window: int, step: int) -> list[int]:
 
 def docked(length: int, window: int, count: int, phase: float) -> list[int]:
     """Starts of ``count`` windows on an axis that ends: the outer ones fixed, the inner ones slid by ``phase`` in
-    [0, 1) within what they overlap."""
+    [0, 1) within what they overlap, in order."""
     if count == 1:
         return [0]
     stride = (length - window) / (count - 1)
-    slide = (phase - 0.5) * (window - stride)
+    slide = (phase - 0.5) * min(stride, window - stride)
     return [0, *(int(k * stride + slide) for k in range(1, count - 1)), length - window]
 
 

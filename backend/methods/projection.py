@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .. import sphere
@@ -41,8 +40,8 @@ def gather_cells(yaw: float, pitch: float, fov: float, size: int, rows: int, col
     Exact to the pixel centres; the run's own mapping (W - 1 columns, rounded down) is half a cell off and never
     reaches the last column.
     """
-    angles = (torch.tensor([a]) for a in (yaw, pitch, fov))
-    u, v = sphere.erp_coordinates(sphere.view_directions(*angles, size, size)[0])
+    yaws, pitches, fovs = torch.tensor([[yaw], [pitch], [fov]])
+    u, v = sphere.erp_coordinates(sphere.view_directions(yaws, pitches, fovs, size, size)[0])
     column = ((u + 1) / 2 * columns).floor().long() % columns
     row = ((v + 1) / 2 * rows).floor().long().clamp(0, rows - 1)
     return row * columns + column
@@ -92,4 +91,5 @@ class ProjectionDenoiser:
 
 def decimate(latents: Tensor, rows: int, columns: int) -> Tensor:
     """Nearest cells of latents (C, F, R, C) on a coarser grid: the hand-off to the planar stage. Noise stays white."""
-    return F.interpolate(latents, size=(rows, columns), mode="nearest")
+    row, column = (torch.arange(n) * size // n for n, size in zip((rows, columns), latents.shape[2:], strict=True))
+    return latents[:, :, row[:, None], column].contiguous()
