@@ -1,168 +1,27 @@
-"""The `text` figure: does what each view shows follow its prompt, in the eyes of a classifier of rendered scenes.
+"""The `text` figure: does what each view of a panorama shows follow its prompt, and each region's its own?
 
-The words of a prompt name values of attributes ("northern lights over a frozen lake": sky aurora, ground snow or lake);
-what it does not name, and words the classifier's training never used, are not judged. A view is judged only for what it
-can show: no ground in the zenith, no sky in the nadir.
+On rendered panoramas with their own captions the figures are at their ceiling, with others' at their floor; both, and
+the command that measures them, are in ``weights/TEXT_CARD.md`` (``backend/training/calibration.py``).
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import cv2
 import numpy as np
 
-from ..protocol import ErrorKind, SkyloopError
-from .views import Lens, View, direction, evenly, extended, ring, turned
+from ..protocol import Region
+from .judge import Named, TextJudge, look
+from .views import View, direction, ring, turned
 
-if TYPE_CHECKING:
-    from .classifier import SceneClassifier
+__all__ = ["TextJudge", "text_by_direction", "text_figures"]
 
-WEIGHTS, FACTS = "classifier.safetensors", "text.json"
-FOLDER = Path(__file__).parent / "weights"
 VIEW_FOV_DEG = 70.0
-_FRAMES = 3
-_WIDEST_PX = 1024
-
-Named = dict[str, frozenset[str]]  # attribute -> the values a prompt names; several mean any of them
-RegionText = tuple[float, float, float, str]  # yaw, pitch, radius in degrees, prompt
-Probabilities = dict[str, dict[str, np.ndarray]]  # attribute -> value -> (n,)
-
-
-@dataclass(frozen=True)
-class TextJudge:
-    """The classifier and its vocabulary; reads its files (``WEIGHTS``, ``FACTS``) when first asked."""
-
-    folder: Path = FOLDER
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.folder / FACTS).read_text())
-        except (OSError, ValueError) as error:
-            raise SkyloopError(
-                ErrorKind.MISSING_MODEL, f"The judge of prompts cannot be read ({FACTS}).", "Install Skyloop again."
-            ) from error
-
-    @cached_property
-    def _net(self) -> SceneClassifier:
-        from ..models.storage import load_weights
-        from .classifier import SceneClassifier
-
-        net = SceneClassifier(self.facts["attributes"])
-        net.load_state_dict(load_weights(self.folder / WEIGHTS))
-        return net.eval()
-
-    @cached_property
-    def _phrases(self) -> re.Pattern[str]:
-        longest_first = sorted({*self.facts["words"], *self.facts["features"]}, key=len, reverse=True)
-        return re.compile(r"\b(" + "|".join(map(re.escape, longest_first)) + r")(?:e?s)?\b")
-
-    def named(self, prompt: str) -> Named:
-        """What a prompt names. A longer phrase wins over the words in it ("sea of clouds" is not the sea).
-
-        Two values of one attribute are alternatives; what a feature implies ("milky way": stars) counts only where
-        nothing else is said.
-        """
-        said: dict[str, set[str]] = {}
-        implied: dict[str, set[str]] = {}
-        for match in self._phrases.finditer(re.sub(r"[\s\-]+", " ", prompt.lower().replace("’", "'"))):
-            for into, source in ((said, "words"), (implied, "features")):
-                for attribute, values in self.facts[source].get(match[1], {}).items():
-                    into.setdefault(attribute, set()).update(values)
-        return {attribute: frozenset(values) for attribute, values in (implied | said).items()}
-
-    def probabilities(
-        self, views: np.ndarray, pitch_deg: np.ndarray | float, fov_deg: np.ndarray | float
-    ) -> Probabilities:
-        """What pictures (n, h, w, 3) uint8 show: attribute -> value -> probability (n,), float32.
-
-        ``pitch_deg`` (up is positive) and ``fov_deg`` (horizontal) are those of the views: numbers or (n,).
-        """
-        import torch
-
-        from .classifier import VIEW_PX, elevation
-
-        small = np.stack([cv2.resize(v, (VIEW_PX, VIEW_PX), interpolation=cv2.INTER_AREA) for v in views])
-        pitch, fov = (_radians(a, len(small)) for a in (pitch_deg, fov_deg))
-        pictures = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
-        with torch.no_grad():
-            logits = self._net(pictures, elevation(pitch, fov), fov)
-        return {
-            name: dict(zip(values, logits[name].softmax(1).numpy().T, strict=True))
-            for name, values in self.facts["attributes"].items()
-        }
-
-    def can_show(self, views: Sequence[View]) -> dict[str, np.ndarray]:
-        """Which attributes each view can show: attribute -> bool (n,)."""
-        from .classifier import elevation, visible
-
-        pitch, fov = (
-            _radians(np.array(a), len(views)) for a in zip(*((v.pitch_deg, v.fov_deg) for v in views), strict=True)
-        )
-        return {name: seen.numpy() for name, seen in visible(elevation(pitch, fov)).items()}
-
-
-def _radians(degrees: np.ndarray | float, count: int) -> Any:
-    import torch
-
-    return torch.from_numpy(np.radians(np.broadcast_to(degrees, count)).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the classifier sees in views (n) of a panorama: probabilities, mean over frames, and what can be judged."""
-
-    views: list[View]
-    probabilities: Probabilities
-    can_show: dict[str, np.ndarray]
-
-    def score(self, attribute: str, values: frozenset[str], which: np.ndarray) -> tuple[float, float] | None:
-        """Mean probability of the values and how often the likeliest value is one of them, over ``which`` (n,) bool.
-
-        None when none of these views can show the attribute.
-        """
-        chosen = which & self.can_show[attribute]
-        if not chosen.any():
-            return None
-        each = self.probabilities[attribute]
-        wanted = sum(each[v][chosen] for v in values)
-        rest = np.max([p[chosen] for v, p in each.items() if v not in values], axis=0)
-        best = np.max([each[v][chosen] for v in values], axis=0)
-        return float(np.mean(wanted)), float(np.mean(best >= rest))
-
-
-def look(frames: np.ndarray, views: list[View], judge: TextJudge) -> Seen:
-    """Judge views of equirectangular frames (T, H, W, 3) uint8, of which three are looked at."""
-    few = [_shrunk(frame) for frame in evenly(list(frames), _FRAMES)]
-    height, width = few[0].shape[:2]
-    wide = [extended(frame) for frame in few]
-    pictures = []
-    for view in views:
-        lens = Lens.on_sphere(view, 64, height, width)
-        pictures += [lens(frame) for frame in wide]
-    pitch, fov = (np.repeat([getattr(v, name) for v in views], len(few)) for name in ("pitch_deg", "fov_deg"))
-    found = judge.probabilities(np.stack(pictures), pitch, fov)
-    mean = {a: {v: p.reshape(-1, len(few)).mean(1) for v, p in values.items()} for a, values in found.items()}
-    return Seen(views, mean, judge.can_show(views))
-
-
-def _shrunk(frame: np.ndarray) -> np.ndarray:
-    if frame.shape[1] <= _WIDEST_PX:
-        return frame
-    return cv2.resize(
-        frame, (_WIDEST_PX, round(frame.shape[0] * _WIDEST_PX / frame.shape[1])), interpolation=cv2.INTER_AREA
-    )
 
 
 def text_figures(
-    frames: np.ndarray, prompt: str, regions: Sequence[RegionText] = (), judge: TextJudge | None = None
+    frames: np.ndarray, prompt: str, regions: Sequence[Region] = (), judge: TextJudge | None = None
 ) -> dict[str, Any]:
     """Does a panorama (T, H, W, 3) uint8, equirectangular, follow its prompts? JSON-ready, four digits.
 
@@ -176,7 +35,7 @@ def text_figures(
     found: dict[str, Any] = {}
     if named:
         seen = look(frames, views, judge)
-        free = np.all([np.ones(len(views), bool), *(_clear_of(region, views) for region in regions)], axis=0)
+        free = np.array([all(_clear_of(region, view) for region in regions) for view in views])
         scores = {name: score for name, values in named.items() if (score := seen.score(name, values, free))}
         if scores:
             found["text"], found["text_top1"] = (_mean([s[i] for s in scores.values()]) for i in (0, 1))
@@ -185,7 +44,7 @@ def text_figures(
 
 
 def text_by_direction(
-    frames: np.ndarray, regions: Sequence[RegionText], prompt: str = "", judge: TextJudge | None = None
+    frames: np.ndarray, regions: Sequence[Region], prompt: str = "", judge: TextJudge | None = None
 ) -> dict[str, Any]:
     """Is each region's content where it belongs? 1 is perfect, 0 what ignores directions gets, below 0 is misplaced.
 
@@ -197,69 +56,80 @@ def text_by_direction(
     """
     judge = judge or TextJudge()
     base = judge.named(prompt)
-    names = [{a: values for a, values in judge.named(region[3]).items() if values != base.get(a)} for region in regions]
-    contrasts: dict[str, float] = {}
-    hits: list[float] = []
-    for number, region in enumerate(regions):
-        if not names[number]:
-            continue
-        inside, outside = _views_inside(region), _views_around(_fov(region[2]))
-        # A smaller region lies on top of a larger one.
-        smaller = [r for r in regions if r[2] < region[2]]
-        own = np.array([not any(_distance(r, v) < r[2] for r in smaller) for v in inside])
-        seen = look(frames, inside + outside, judge)
-        scores = []
-        for attribute, values in names[number].items():
-            alike = [r for r, n in zip(regions, names, strict=True) if n.get(attribute, frozenset()) & values]
-            away = np.all([_clear_of(r, outside) for r in alike], axis=0)
-            here = seen.score(attribute, values, np.concatenate([own, np.zeros(len(outside), bool)]))
-            there = seen.score(attribute, values, np.concatenate([np.zeros(len(inside), bool), away]))
-            if here and there:
-                scores.append((here[0] - there[0], here[1]))
-        if scores:
-            contrasts[str(number)] = _mean([s[0] for s in scores])
-            hits.append(float(np.mean([s[1] for s in scores])))
-    if not contrasts:
+    named = [
+        {a: values for a, values in judge.named(region.prompt).items() if values != base.get(a)} for region in regions
+    ]
+    scores = {str(i): score for i in range(len(regions)) if (score := _placed(frames, i, regions, named, judge))}
+    if not scores:
         return {}
     return {
-        "text_direction": _mean(list(contrasts.values())),
-        "text_direction_top1": _mean(hits),
-        "text_by_region": contrasts,
+        "text_direction": _mean([contrast for contrast, _ in scores.values()]),
+        "text_direction_top1": _mean([top1 for _, top1 in scores.values()]),
+        "text_by_region": {number: round(contrast, 4) for number, (contrast, _) in scores.items()},
     }
+
+
+def _placed(
+    frames: np.ndarray, number: int, regions: Sequence[Region], named: Sequence[Named], judge: TextJudge
+) -> tuple[float, float] | None:
+    """How much likelier a region's values are inside it than elsewhere, and how often they are the likeliest there."""
+    if not named[number]:
+        return None
+    region = regions[number]
+    inside, outside = _views_inside(region), _views_around(_fov(region))
+    # A later region lies over this one, as paint does.
+    bare = [all(_distance(over, view) > over.radius_deg for over in regions[number + 1 :]) for view in inside]
+    seen = look(frames, inside + outside, judge)
+    scores = []
+    for attribute, values in named[number].items():
+        alike = [r for r, n in zip(regions, named, strict=True) if n.get(attribute, frozenset()) & values]
+        away = [all(_clear_of(r, view) for r in alike) for view in outside]
+        here = seen.score(attribute, values, np.array(bare + [False] * len(outside)))
+        there = seen.score(attribute, values, np.array([False] * len(inside) + away))
+        if here and there:
+            scores.append((here[0] - there[0], here[1]))
+    if not scores:
+        return None
+    contrast, top1 = np.mean(scores, axis=0)
+    return float(contrast), float(top1)
 
 
 def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 4)
 
 
-def _fov(radius_deg: float) -> float:
+def _fov(region: Region) -> float:
     """Field of view of the views that judge a region: narrow enough to lie in it."""
-    return min(max(1.1 * radius_deg, 30.0), VIEW_FOV_DEG)
+    return min(max(1.1 * region.radius_deg, 30.0), VIEW_FOV_DEG)
 
 
-def _distance(region: RegionText, view: View) -> float:
-    """Degrees between the centres of a region and a view."""
-    cosine = direction(region[0], region[1]) @ direction(view.yaw_deg, view.pitch_deg)
+def _distance(region: Region, view: View) -> float:
+    """Degrees from the middle of a region to that of a view; for a band of elevation, the difference of pitch."""
+    if region.yaw_deg is None:
+        return abs(view.pitch_deg - region.pitch_deg)
+    cosine = direction(region.yaw_deg, region.pitch_deg) @ direction(view.yaw_deg, view.pitch_deg)
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-def _clear_of(region: RegionText, views: Sequence[View]) -> np.ndarray:
-    """Which views (n,) show nothing, or no more than a corner, of the region."""
-    return np.array([_distance(region, v) > region[2] + 0.35 * v.fov_deg for v in views])
+def _clear_of(region: Region, view: View) -> bool:
+    """Whether a view shows nothing, or no more than a corner, of the region."""
+    return _distance(region, view) > region.radius_deg + 0.35 * view.fov_deg
 
 
-def _views_inside(region: RegionText) -> list[View]:
-    """The view of a region's centre and, when it is wider than one view, four views around that one."""
-    yaw, pitch, radius, _ = region
-    middle = View(yaw, pitch, _fov(radius))
-    if radius <= 15:
+def _views_inside(region: Region) -> list[View]:
+    """The view of a region's middle and, when it is wider than one view, four around that one; a ring for a band."""
+    fov = _fov(region)
+    if region.yaw_deg is None:
+        return ring(region.pitch_deg, fov)
+    middle = View(region.yaw_deg, region.pitch_deg, fov)
+    if region.radius_deg <= 15:
         return [middle]
-    away = np.radians(0.45 * radius)
-    # Rays around "ahead", turned to the region's centre.
+    away = np.radians(0.45 * region.radius_deg)
+    # Rays around "ahead", turned to the region's middle.
     ahead = [[np.sin(away) * x, np.cos(away), np.sin(away) * z] for x, z in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-    x, y, z = turned(np.array(ahead), yaw, pitch).T
+    x, y, z = turned(np.array(ahead), region.yaw_deg, region.pitch_deg).T
     yaws, pitches = np.degrees(np.arctan2(x, y)), np.degrees(np.arcsin(np.clip(z, -1, 1)))
-    return [middle] + [View(float(u), float(v), middle.fov_deg) for u, v in zip(yaws, pitches, strict=True)]
+    return [middle] + [View(float(u), float(v), fov) for u, v in zip(yaws, pitches, strict=True)]
 
 
 def _views_around(fov_deg: float) -> list[View]:

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from .. import sphere
-from ..evaluation.text import TextJudge, text_by_direction, text_figures
+from ..evaluation.judge import TextJudge
+from ..evaluation.text import text_by_direction, text_figures
+from ..protocol import Region
 from .attributes import ATTRIBUTES, Scene, sample_scene
 from .captions import caption
 from .scenes import Renderer
@@ -56,7 +58,7 @@ def calibrate(renderer: Renderer, folder: Path, count: int) -> dict[str, Any]:
         j = (i + 5) % count
         both = halves(pictures[i], pictures[j])
         for into, pair in ((placed, (i, j)), (swapped, (j, i))):
-            regions = [(*where, captions[k]) for where, k in zip(HALVES, pair, strict=True)]
+            regions = [Region(*where, captions[k]) for where, k in zip(HALVES, pair, strict=True)]
             into.append(text_by_direction(both, regions, judge=judge))
     return {
         "panoramas": count,

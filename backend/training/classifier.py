@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .. import sphere
 from ..evaluation.classifier import VIEW_PX, WHOLE, Box, SceneClassifier, elevation, visible
-from ..evaluation.text import FACTS, WEIGHTS
+from ..evaluation.judge import FACTS, WEIGHTS
 from ..models.storage import load_weights, save_weights
 from .attributes import ATTRIBUTES, Scene, sample_scene
 from .captions import FEATURES, GROUNDS, HELD_OUT, RIDGES, SKIES, TIMES, WEATHERS
@@ -35,6 +35,14 @@ RENDER_PX = 96  # views are drawn finer than they are judged, as a panorama is
 VIEWS_PER_SCENE = 4
 # The built-in model was trained on seeds 0, 1, 2 ... (one a GPU) and judged on 10^6.
 TRAINING_SEED, HELD_OUT_SEED = 7_000_001, 8_000_001
+# What users write and captions do not; no scene has a frozen lake, so that either look will do.
+EXTRA_WORDS: dict[str, dict[str, list[str]]] = {
+    "frozen lake": {"ground": ["lake", "snow"]},
+    "starry": {"sky": ["stars"]},
+    "stormy": {"sky": ["storm"]},
+    "misty": {"sky": ["fog"]},
+    "foggy": {"sky": ["fog"]},
+}
 BANDS = {"down": (-90, -20), "level": (-20, 20), "up": (20, 90)}  # degrees of pitch
 
 
@@ -123,7 +131,7 @@ def degraded(x: Tensor, rng: random.Random) -> Tensor:
         return low + (high - low) * torch.rand(n, *shape, device=device)
 
     if rng.random() < 0.6:
-        small = F.interpolate(x, size=rng.randint(20, 60), mode="bilinear", antialias=True)
+        small = F.interpolate(x, size=rng.randint(28, 62), mode="bilinear", antialias=True)
         x = F.interpolate(small, size=VIEW_PX, mode="bicubic").clamp(0, 1)
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * uniform(0.75, 1.3, 1, 1, 1)
@@ -220,7 +228,7 @@ def words() -> dict[str, dict[str, list[str]]]:
         for value, phrases in values.items()
         if value != "none"
         for phrase in phrases
-    }
+    } | EXTRA_WORDS
 
 
 def features() -> dict[str, dict[str, list[str]]]:

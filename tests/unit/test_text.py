@@ -13,9 +13,10 @@ torch = pytest.importorskip("torch")
 
 from backend import sphere  # noqa: E402
 from backend.evaluation.classifier import WHOLE, elevation, visible  # noqa: E402
-from backend.evaluation.text import TextJudge, text_by_direction, text_figures  # noqa: E402
+from backend.evaluation.judge import TextJudge  # noqa: E402
+from backend.evaluation.text import text_by_direction, text_figures  # noqa: E402
 from backend.evaluation.views import View  # noqa: E402
-from backend.protocol import ErrorKind, SkyloopError  # noqa: E402
+from backend.protocol import ErrorKind, Region, SkyloopError  # noqa: E402
 from backend.training import classifier as training  # noqa: E402
 from backend.training.calibration import HALVES, halves, panorama  # noqa: E402
 from backend.training.scenes import ATTRIBUTES, Renderer, Scene, sample_scene  # noqa: E402
@@ -124,8 +125,8 @@ def test_the_right_prompt_beats_the_wrong_one(judge: TextJudge, aurora: np.ndarr
 
 def test_regions_show_their_own_prompt(judge: TextJudge, aurora: np.ndarray, noon: np.ndarray):
     both = halves(aurora, noon)
-    right = [(*where, text) for where, text in zip(HALVES, (AURORA_TEXT, NOON_TEXT), strict=True)]
-    wrong = [(*where, text) for where, text in zip(HALVES, (NOON_TEXT, AURORA_TEXT), strict=True)]
+    right = [Region(*where, text) for where, text in zip(HALVES, (AURORA_TEXT, NOON_TEXT), strict=True)]
+    wrong = [Region(*where, text) for where, text in zip(HALVES, (NOON_TEXT, AURORA_TEXT), strict=True)]
     good, bad = text_by_direction(both, right, judge=judge), text_by_direction(both, wrong, judge=judge)
     assert good["text_direction"] > 0.4 > -0.4 > bad["text_direction"]
     assert good["text_direction_top1"] > 0.6 > 0.3 > bad["text_direction_top1"]
@@ -137,7 +138,7 @@ def test_regions_show_their_own_prompt(judge: TextJudge, aurora: np.ndarray, noo
 def test_a_region_on_top_of_the_rest(judge: TextJudge, aurora: np.ndarray, noon: np.ndarray):
     """A sky at noon with an aurora in one direction: the prompt holds outside, the region inside."""
     height, width = noon.shape[1:3]
-    region = (60.0, 25.0, 40.0, AURORA_TEXT)
+    region = Region(60.0, 25.0, 40.0, AURORA_TEXT)
     d = sphere.erp_directions(height, width)
     centre = sphere.direction(*radians(60.0, 25.0))
     inside = (d @ centre > math.cos(math.radians(40))).numpy()[None, :, :, None]
@@ -145,15 +146,32 @@ def test_a_region_on_top_of_the_rest(judge: TextJudge, aurora: np.ndarray, noon:
     found = text_figures(picture, NOON_TEXT, [region], judge=judge)
     assert found["text"] == pytest.approx(text_figures(noon, NOON_TEXT, judge=judge)["text"], abs=0.12)
     assert found["text_direction"] > 0.4
-    elsewhere = text_figures(picture, NOON_TEXT, [(-120.0, 25.0, 40.0, AURORA_TEXT)], judge=judge)
+    elsewhere = text_figures(picture, NOON_TEXT, [Region(-120.0, 25.0, 40.0, AURORA_TEXT)], judge=judge)
     assert elsewhere["text_direction"] < 0.05
 
 
+def test_a_band_of_elevation(judge: TextJudge, aurora: np.ndarray, noon: np.ndarray):
+    picture = noon.copy()
+    rows = noon.shape[1]
+    picture[:, : rows // 3] = aurora[:, : rows // 3]  # above 30 degrees
+    above = text_by_direction(picture, [Region(None, 90.0, 60.0, "northern lights")], NOON_TEXT, judge)
+    level = text_by_direction(picture, [Region(None, 0.0, 25.0, "northern lights")], NOON_TEXT, judge)
+    assert above["text_direction"] > 0.5 > 0 > level["text_direction"]
+
+
+def test_a_later_region_lies_over_an_earlier_one(judge: TextJudge, aurora: np.ndarray, noon: np.ndarray):
+    """What is under another region is not asked to show itself."""
+    under, over = Region(0.0, 30.0, 20.0, AURORA_TEXT), Region(0.0, 30.0, 60.0, NOON_TEXT)
+    both = halves(aurora, noon)
+    assert set(text_by_direction(both, [under, over], judge=judge)["text_by_region"]) == {"1"}
+    assert "0" in text_by_direction(both, [over, under], judge=judge)["text_by_region"]
+
+
 def test_what_cannot_be_told_is_not_judged(judge: TextJudge, noon: np.ndarray):
-    assert text_figures(noon, "purple elephants", [(0.0, 0.0, 40.0, "pink elephants")], judge=judge) == {}
-    same = text_figures(noon, "the sea", [(0.0, -40.0, 30.0, "ocean waves")], judge=judge)
+    assert text_figures(noon, "purple elephants", [Region(0.0, 0.0, 40.0, "pink elephants")], judge=judge) == {}
+    same = text_figures(noon, "the sea", [Region(0.0, -40.0, 30.0, "ocean waves")], judge=judge)
     assert "text" in same and "text_direction" not in same, "a region that asks for what is everywhere proves nothing"
-    up_only = text_figures(noon, "", [(0.0, 90.0, 30.0, "lava")], judge=judge)
+    up_only = text_figures(noon, "", [Region(0.0, 90.0, 30.0, "lava")], judge=judge)
     assert up_only == {}, "no ground is seen overhead"
 
 
