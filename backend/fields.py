@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .jobs.store import CANVAS_IN_MEMORY_BYTES
 from .media.files import writing
-
-MEMORY_BYTES = 1 << 30
 
 
 class Fields:
@@ -28,7 +27,7 @@ class Fields:
     name, or loses it with the last reference to its tensor, so that nothing is left however the process ends.
     """
 
-    def __init__(self, folder: Path | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, folder: Path | None = None, memory_bytes: int = CANVAS_IN_MEMORY_BYTES) -> None:
         self.folder, self.memory_bytes = folder, memory_bytes
         self._used = 0
         self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()

@@ -25,6 +25,8 @@ _STAGE_PREFIX = ".skyloop-"
 _FAILED_LOG = "failed.log.txt"
 _ABANDONED_S = 60.0
 _BYTES_PER_PIXEL = 0.5  # of the video, generously: four bits per pixel is visually lossless H.264
+_CANVAS_BYTES_PER_PIXEL = 5.0  # of every frame while it is made: up to 3.6 measured, more with a picture to start from
+CANVAS_IN_MEMORY_BYTES = 1 << 30  # the rest of it is in files (:mod:`..fields`)
 _SPARE_BYTES = 64 << 20  # log, stills, and room for the rest of the system to live
 
 
@@ -115,9 +117,10 @@ def recorded(folder: Path) -> GenerateRequest | None:
 
 
 def needed_bytes(request: GenerateRequest) -> int:
-    """An upper estimate of the disk space that the files of a job take."""
+    """An upper estimate of the disk space that the files of a job take, with those it needs only while it runs."""
     pixels = request.width * request.height
-    return int(pixels * (request.frames * _BYTES_PER_PIXEL + 6)) + _SPARE_BYTES
+    canvas = max(0, int(pixels * request.frames * _CANVAS_BYTES_PER_PIXEL) - CANVAS_IN_MEMORY_BYTES)
+    return int(pixels * (request.frames * _BYTES_PER_PIXEL + 6)) + canvas + _SPARE_BYTES
 
 
 def check_space(folder: Path, request: GenerateRequest) -> None:

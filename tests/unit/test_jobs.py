@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,13 @@ def test_too_little_space_is_refused_before_the_engine_starts(job: store.Job, mo
     assert not closed  # it was never begun
     _usage(monkeypatch, store.needed_bytes(REQUEST))
     assert run(job, DONE)[0][-1].type == "done"
+
+
+def test_a_long_video_needs_room_for_its_canvas_too() -> None:
+    """What a 1024x512x16 canvas takes, 30 MB, stays in memory; one of 4096 frames takes 6.4 GB more than its video."""
+    short, long = (store.needed_bytes(replace(REQUEST, width=1024, height=512, frames=n)) for n in (16, 4096))
+    assert short < 100 << 20
+    assert long > 7 << 30
 
 
 def test_a_folder_runs_one_job_at_a_time(job: store.Job) -> None:
