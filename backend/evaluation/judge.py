@@ -20,12 +20,11 @@ import numpy as np
 
 from ..protocol import ErrorKind, SkyloopError
 from .views import Lens, View, evenly, extended
+from .weights import FACTS, FOLDER, WEIGHTS
 
 if TYPE_CHECKING:
     from .classifier import SceneClassifier
 
-WEIGHTS, FACTS = "classifier.safetensors", "text.json"
-FOLDER = Path(__file__).parent / "weights"
 _FRAMES = 3
 _WIDEST_PX = 1024
 

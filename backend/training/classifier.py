@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .. import sphere
 from ..evaluation.classifier import VIEW_PX, WHOLE, Box, SceneClassifier, elevation, visible
-from ..evaluation.judge import FACTS, WEIGHTS
+from ..evaluation.weights import FACTS, WEIGHTS
 from ..models.storage import load_weights, save_weights
 from .attributes import ATTRIBUTES, Scene, sample_scene
 from .captions import FEATURES, GROUNDS, HELD_OUT, RIDGES, SKIES, TIMES, WEATHERS
