@@ -2,10 +2,16 @@
 
 Rendered panoramas of held-out scenes go through the same functions as generated ones: with their own captions they
 give the ceiling, with each other's the floor; so do two of them side by side for prompts by direction.
+
+    python3 -m backend.training.calibration DIR [--panoramas 44]
+
+measures a judge in DIR (by default the one in the repository) and writes the figures into its ``text.json``.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 import random
 from pathlib import Path
@@ -17,6 +23,7 @@ import torch
 from .. import sphere
 from ..evaluation.judge import TextJudge
 from ..evaluation.text import text_by_direction, text_figures
+from ..evaluation.weights import FACTS, FOLDER
 from ..protocol import Region
 from .attributes import ATTRIBUTES, Scene, sample_scene
 from .captions import caption
@@ -43,7 +50,11 @@ def halves(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def calibrate(renderer: Renderer, folder: Path, count: int) -> dict[str, Any]:
-    """Means of the figures over ``count`` panoramas with their own captions (ceiling) and with another's (floor)."""
+    """Write into ``FACTS`` of a folder, and return, the means of the figures over ``count`` panoramas.
+
+    ``ceiling``: with their own captions; ``floor``: with another's; ``ignored``: two halves are asked for in a panorama
+    that shows one of them everywhere.
+    """
     rng = random.Random(CALIBRATION_SEED)
     judge = TextJudge(folder)
     kinds = ATTRIBUTES["sky"]
@@ -53,19 +64,24 @@ def calibrate(renderer: Renderer, folder: Path, count: int) -> dict[str, Any]:
     # A step of 5 is another kind of sky for every number of panoramas that 11 kinds divide.
     own = [text_figures(p, c, judge=judge) for p, c in zip(pictures, captions, strict=True)]
     other = [text_figures(p, captions[(i + 5) % count], judge=judge) for i, p in enumerate(pictures)]
-    placed, swapped = [], []
+    by_direction: dict[str, list[dict[str, Any]]] = {"ceiling": [], "floor": [], "ignored": []}
     for i in range(count):
         j = (i + 5) % count
         both = halves(pictures[i], pictures[j])
-        for into, pair in ((placed, (i, j)), (swapped, (j, i))):
-            regions = [Region(*where, captions[k]) for where, k in zip(HALVES, pair, strict=True)]
-            into.append(text_by_direction(both, regions, judge=judge))
-    return {
+        cases = {"ceiling": (both, i, j), "floor": (both, j, i), "ignored": (pictures[i], i, j)}
+        for case, (picture, left, right) in cases.items():
+            regions = [Region(*where, captions[k]) for where, k in zip(HALVES, (left, right), strict=True)]
+            by_direction[case].append(text_by_direction(picture, regions, judge=judge))
+    found = {
         "panoramas": count,
-        "ceiling": _means(own) | _means(placed),
-        "floor": _means(other) | _means(swapped),
-        "by_attribute": _attributes(own),
+        "ceiling": _means(own) | _means(by_direction["ceiling"]),
+        "floor": _means(other) | _means(by_direction["floor"]),
+        "ignored": _means(by_direction["ignored"]),
+        "ceiling_by_attribute": _means([one.get("text_by_attribute", {}) for one in own]),
     }
+    path = folder / FACTS
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": found}, indent=1))
+    return found
 
 
 def _means(figures: list[dict[str, Any]]) -> dict[str, float]:
@@ -73,5 +89,13 @@ def _means(figures: list[dict[str, Any]]) -> dict[str, float]:
     return {name: round(float(np.mean([one[name] for one in figures if name in one])), 3) for name in names}
 
 
-def _attributes(figures: list[dict[str, Any]]) -> dict[str, float]:
-    return _means([one.get("text_by_attribute", {}) for one in figures])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
+    parser.add_argument("--panoramas", type=int, default=44)
+    args = parser.parse_args()
+    print(json.dumps(calibrate(Renderer("cpu"), args.folder, args.panoramas), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@
 
 Writes ``classifier.safetensors`` and ``text.json`` (values, words of the prompts, accuracy on held-out scenes, and the
 figure's ceiling and floor on rendered panoramas). Scenes come from the same renderer as the built-in model's, with
-other seeds. Needs torch, numpy and safetensors, and OpenCV for the last step only (left out, with a note, without it).
+other seeds. Needs torch, numpy and safetensors; without OpenCV the last step is left to :mod:`.calibration`.
 """
 
 from __future__ import annotations
@@ -284,16 +284,14 @@ def main() -> None:
         "training": {"device": args.device, "views": len(bank.pixels), "steps": steps, "batch": args.batch},
         "accuracy": accuracy(net, held_out),
     }
-    facts = args.out / FACTS
-    facts.write_text(json.dumps(document, indent=1))
+    (args.out / FACTS).write_text(json.dumps(document, indent=1))
+    print(json.dumps({k: document[k] for k in ("training", "accuracy")}, indent=1), flush=True)
     try:
         from .calibration import calibrate
     except ImportError as error:
-        print(f"ceiling and floor are left out: {error}", flush=True)
+        print(f"No ceiling and floor yet ({error}): run backend.training.calibration on {args.out}", flush=True)
     else:
-        document["calibration"] = calibrate(renderer, args.out, args.panoramas)
-        facts.write_text(json.dumps(document, indent=1))
-    print(json.dumps({k: document[k] for k in ("training", "accuracy", "calibration") if k in document}, indent=1))
+        print(json.dumps(calibrate(renderer, args.out, args.panoramas), indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The files of the judge of prompts, as ``backend/training/classifier.py`` writes and ``evaluation.judge`` reads them."""
+"""The files of the judge of prompts: `backend/training/classifier.py` writes them, `evaluation/judge.py` reads them."""
 
 from pathlib import Path
 
