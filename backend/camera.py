@@ -13,16 +13,26 @@ from .protocol import CameraKey, GenerateRequest
 from .sampling import axes
 
 MARGIN = 0.1  # of the field of view, on every side
-_GRAIN = MARGIN / 4  # views closer than this part of the field of view count as one
+_WIDEST = math.radians(89.0)  # half a field of view
+_GRAIN = MARGIN / 2  # views closer than this part of the field of view count as one
 
 
-def seen(key: CameraKey, directions: Tensor, margin: float = MARGIN) -> Tensor:
-    """Which of ``directions`` (h, w, 3) a view shows: (h, w) bool; ``margin`` is a part of the field of view."""
-    yaw, pitch, roll, fov = (math.radians(a) for a in (key.yaw_deg, key.pitch_deg, key.roll_deg, key.fov_deg))
-    right, ahead, up = (directions @ axes(yaw, pitch, roll).T).unbind(-1)
-    fov_down = 2 * math.atan(math.tan(fov / 2) / key.aspect)
-    across, down = torch.atan2(right.abs(), ahead), torch.atan2(up.abs(), ahead)
-    return (across <= fov * (0.5 + margin)) & (down <= fov_down * (0.5 + margin))
+def ever_seen(request: GenerateRequest, frames: range, directions: Tensor, margin: float = MARGIN) -> Tensor:
+    """Which of ``directions`` (..., 3) any view shows: (...) bool. ``margin`` is a part of the field of view."""
+    rest = directions.reshape(-1, 3)
+    seen, index = torch.zeros(len(rest), dtype=torch.bool), torch.arange(len(rest))
+    for number, key in enumerate(views(request, frames)):
+        if number % 16 == 0:  # what has been seen need not be looked at again
+            index = (~seen).nonzero()[:, 0]
+            rest = directions.reshape(-1, 3)[index]
+        yaw, pitch, roll, fov = (math.radians(a) for a in (key.yaw_deg, key.pitch_deg, key.roll_deg, key.fov_deg))
+        fov_down = 2 * math.atan(math.tan(fov / 2) / key.aspect)
+        across, down = (math.tan(min((0.5 + margin) * f, _WIDEST)) for f in (fov, fov_down))
+        turn = axes(yaw, pitch, roll)
+        near = (rest @ turn[1] >= 1 / math.sqrt(1 + across**2 + down**2)).nonzero()[:, 0]  # the cone of the corners
+        right, ahead, up = (rest[near] @ turn.T).unbind(-1)
+        seen[index[near[(right.abs() <= across * ahead) & (up.abs() <= down * ahead)]]] = True
+    return seen.reshape(directions.shape[:-1])
 
 
 def views(request: GenerateRequest, frames: range) -> Iterator[CameraKey]:

@@ -107,10 +107,7 @@ def camera_weights(
     """
     if not request.camera:
         return torch.ones(directions.shape[:-1])
-    ever = torch.zeros(directions.shape[:-1], dtype=torch.bool)
-    for key in camera.views(request, frames):
-        ever |= camera.seen(key, directions, margin)
-    return ever.float()
+    return camera.ever_seen(request, frames, directions, margin).float()
 
 
 def source_video(request: GenerateRequest) -> Path:

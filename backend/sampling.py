@@ -41,6 +41,8 @@ class Image:
         ratios = (steps[0] * self.width / 2, steps[1] * self.height / 2)
         across, down = (max(0, round(2 * math.log2(max(1.0, ratio)))) for ratio in ratios)
         pixels = self._level(across, down)
+        rows, height = _rows(v, len(pixels)), len(pixels)
+        pixels, v = pixels[rows], ((v + 1) * height - 2 * rows.start) / (rows.stop - rows.start) - 1
         planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32))
         if pixels.dtype == np.uint8:
             planes /= 255
@@ -52,6 +54,12 @@ class Image:
             smaller = cv2.resize(self._levels[0, 0], size, interpolation=cv2.INTER_AREA)
             self._levels[across, down] = smaller.reshape(size[1], size[0], -1)
         return self._levels[across, down]
+
+
+def _rows(v: Tensor, height: int) -> slice:
+    """The rows of a picture that reading at v touches: a block of a panorama needs no more."""
+    first, last = (int((float(x) + 1) * height / 2) for x in v.clamp(-1, 1).aminmax())
+    return slice(max(0, min(first, height) - 2), min(height, last + 3))
 
 
 def grid_steps(u: Tensor, v: Tensor) -> tuple[float, float]:

@@ -31,6 +31,7 @@ from backend.jobs import store
 from backend.media.pictures import MAX_PIXELS, read_picture, size_in_header
 from backend.media.video import VideoWriter
 from backend.protocol import CameraKey, ErrorKind, GenerateRequest, SkyloopError
+from backend.sampling import Image
 
 SKY = GenerateRequest(prompt="x", width=512, height=256, frames=4)
 ERP = sphere.erp_directions(64, 128)
@@ -208,6 +209,14 @@ def test_shrinking_averages_instead_of_picking(tmp_path: Path) -> None:
     stripes[:, ::2] = 255
     rgb, _ = known_picture(still(tmp_path, stripes), sphere.erp_directions(32, 64))
     assert float((rgb - 0.5).abs().max()) < 0.02
+
+
+@given(st.integers(0, 63), st.integers(1, 64))
+@settings(deadline=None, max_examples=30)
+def test_a_block_of_rows_is_read_as_in_the_whole(first: int, count: int) -> None:
+    rows = slice(first, first + count)
+    image = Image(np.random.default_rng(5).integers(0, 255, (64, 128, 3), np.uint8))
+    torch.testing.assert_close(image.at(ERP[rows], wrap=True), image.at(ERP, wrap=True)[:, rows], atol=1e-4, rtol=0)
 
 
 def test_transparent_parts_are_unknown_and_lend_no_colour(tmp_path: Path) -> None:
