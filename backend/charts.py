@@ -1,11 +1,8 @@
 """A panorama as a few charts, in each of which a model window is a plain crop, so that noise stays exactly white.
 
-The sphere is an atlas of three: a band around the horizon, circular in x, and a cap over each pole. Two pairs of
-projections:
-
-* ``wide``: central cylinder and gnomonic caps. A 90 degree window is close to the perspective view that the model
-  knows; six windows cover the sphere.
-* ``conformal``: Mercator and stereographic. Small windows are undistorted everywhere, at any latitude.
+The sphere is an atlas of three: a band around the horizon, circular in x, in Mercator's projection, and a stereographic
+cap over each pole. Both are conformal, so a window is nowhere sheared; a large one is close enough to the perspective
+view that the model knows, and six windows of 90 degrees cover the sphere.
 
 An equirectangular latent, as other methods have it, is an atlas of one, circular in x; a flat panorama is a single
 chart without directions. Chart coordinates (u, v) are image coordinates in [-1, 1] as in :mod:`.sphere`.
@@ -23,11 +20,14 @@ from torch import Tensor
 from . import sphere
 from .models.base import View
 
-# Half extents of the wide charts: tangents of 49 degrees of latitude and of 50 degrees from the pole.
-WIDE_BAND, WIDE_CAP = 1.15, 1.19
-# Parts of the columns around the horizon that the conformal charts have as rows: the band reaches 49 degrees of
-# latitude, the caps (at the same scale) 42 degrees.
-CONFORMAL_BAND, CONFORMAL_CAP = 5 / 16, 9 / 32
+# Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
+# caps (at the same scale) 42 degrees.
+BAND, CAP = 19 / 64, 9 / 32
+# Half extents of the same charts where each is a single window high: 46 degrees of latitude, 47 from the pole. They
+# overlap less, so that the window sees them as large as it can.
+TIGHT_BAND, TIGHT_CAP = 0.9063, 0.8696
+# How much smaller than around the horizon cells may show the world along the meridians to make do with one window.
+MOST_SQUEEZE = 1.25
 # Width of the handover between charts, in half extents of a chart.
 FEATHER = 0.05
 
@@ -45,7 +45,6 @@ class Chart:
     rows: int
     columns: int
     wrap: bool = False
-    conformal: bool = True
     extent: float = 1.0
     sign: int = 1
     fov: float = math.pi / 2
@@ -61,11 +60,11 @@ class Chart:
             return sphere.direction(u * math.pi, v * (-math.pi / 2))
         if self.kind == "band":
             y = -v * self.extent
-            return sphere.direction(u * math.pi, torch.atan(torch.sinh(y)) if self.conformal else torch.atan(y))
+            return sphere.direction(u * math.pi, torch.atan(torch.sinh(y)))
         # As a view tilted up (down) to the pole shows it: what is ahead lies at the bottom (top).
         x, y = u * self.extent, self.sign * v * self.extent
         radius = torch.hypot(x, y).clamp(min=1e-9)
-        angle = 2 * torch.atan(radius / 2) if self.conformal else torch.atan(radius)
+        angle = 2 * torch.atan(radius / 2)
         side = torch.sin(angle) / radius
         return torch.stack([x * side, y * side, self.sign * torch.cos(angle)], dim=-1)
 
@@ -76,13 +75,9 @@ class Chart:
         if self.kind == "erp":
             return yaw / math.pi, pitch / (-math.pi / 2)
         if self.kind == "band":
-            t = torch.tan(pitch.clamp(-1.55, 1.55))
-            return yaw / math.pi, -(torch.asinh(t) if self.conformal else t) / self.extent
+            return yaw / math.pi, -torch.asinh(torch.tan(pitch.clamp(-1.55, 1.55))) / self.extent
         angle = math.pi / 2 - self.sign * pitch
-        if self.conformal:
-            radius = 2 * torch.tan((angle / 2).clamp(max=1.5)) / self.extent
-        else:
-            radius = torch.where(angle < 1.5, torch.tan(angle.clamp(max=1.5)), 1e3) / self.extent
+        radius = 2 * torch.tan((angle / 2).clamp(max=1.5)) / self.extent
         flat = F.normalize(d[..., :2], dim=-1)
         return flat[..., 0] * radius, self.sign * flat[..., 1] * radius
 
@@ -122,17 +117,16 @@ def ownership(margins: Tensor, feather: float = FEATHER) -> Tensor:
     return weights / weights.sum(0).clamp(min=1e-6)
 
 
-def sphere_charts(columns: int, *, conformal: bool) -> list[Chart]:
-    """Band, zenith cap and nadir cap with ``columns`` cells around the horizon (a multiple of 32 where conformal)."""
-    if conformal:
-        rows, cap = round(columns * CONFORMAL_BAND), round(columns * CONFORMAL_CAP)
-        extents = (math.pi * rows / columns, math.pi * cap / columns)
+def sphere_charts(columns: int, cells: int) -> list[Chart]:
+    """Band, zenith cap and nadir cap with ``columns`` cells around the horizon, for windows of ``cells``."""
+    if TIGHT_BAND * columns / math.pi <= MOST_SQUEEZE * cells:
+        rows = cap = cells
+        extents = (TIGHT_BAND, TIGHT_CAP)
     else:
-        # Never lower than a window, so that wide fields of view still fit.
-        rows = cap = max(16, columns // 4)
-        extents = (WIDE_BAND, WIDE_CAP)
-    band = Chart("band", rows, columns, wrap=True, conformal=conformal, extent=extents[0])
-    return [band, *(Chart("cap", cap, cap, conformal=conformal, extent=extents[1], sign=s) for s in (1, -1))]
+        rows, cap = max(cells, round(columns * BAND)), max(cells, round(columns * CAP))
+        extents = (math.pi * rows / columns, math.pi * cap / columns)
+    band = Chart("band", rows, columns, wrap=True, extent=extents[0])
+    return [band, *(Chart("cap", cap, cap, extent=extents[1], sign=s) for s in (1, -1))]
 
 
 def covering(charts: list[Chart], d: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -222,10 +222,12 @@ def denoise(
     stage: str = "layout",
     fields: Fields | None = None,
     windows_of: Callable[[int, bool], list[Window]] | None = None,
+    final: bool = True,
 ) -> Iterator[Progress]:
     """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
 
     ``windows_of`` gives the windows of a step, and is told whether it is the last one; by default :func:`.layout`.
+    ``final``: nothing comes after, so that the borders of the last step must heal in itself.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
     a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
@@ -238,7 +240,7 @@ def denoise(
     weights = [fields.zeros(*z.shape[1:]) for z in canvas.latents]
     sigmas = schedule.sigmas
     for step in range(schedule.steps):
-        last = sigmas[step + 1] == 0.0
+        last = final and sigmas[step + 1] == 0.0
         windows = (
             windows_of(step, last)
             if windows_of

@@ -36,7 +36,7 @@ class Guide(Protocol):
 def low_pass(x: Tensor, sigma_cells: float, wrap: bool) -> Tensor:
     """Gaussian blur of (N, rows, columns) over space; ``wrap`` joins left and right edges, others repeat."""
     radius = max(1, round(2.5 * sigma_cells))
-    at = torch.arange(-radius, radius + 1, dtype=x.dtype)
+    at = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-0.5 * (at / sigma_cells) ** 2)
     kernel = kernel / kernel.sum()
     y = F.pad(x[:, None], (radius, radius, 0, 0), mode="circular" if wrap else "replicate")

@@ -113,7 +113,7 @@ def arcs_of(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     from ..windows import layout
     from .borders import border_arcs
 
-    charts = sphere_charts(width // 8, conformal=width >= 1024)
+    charts = sphere_charts(width // 8, 16)
     windows = layout([(c.rows, c.columns, c.wrap) for c in charts], 16, True, 11, (16, 16), finishing=True)
     found = border_arcs(charts, windows)
     assert found

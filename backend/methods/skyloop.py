@@ -1,4 +1,4 @@
-"""Our method: an atlas in which windows are plain crops, wide ones first, then finer ones under a motion lock."""
+"""Our method: an atlas in which windows are plain crops, wide ones first, then finer ones from what they made."""
 
 from __future__ import annotations
 
@@ -7,33 +7,30 @@ from dataclasses import dataclass
 
 from ..charts import Chart, sphere_charts
 from ..denoise import Canvas, Schedule, denoise, white_noise
-from ..guides import Guide, MotionLock
-from ..models.base import ModelSpec
+from ..guides import Guide
+from ..models.base import ModelSpec, VideoModel
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
 from . import Denoising, Task
 
-# Guidance shapes the layout at high noise; below this level it only hardens edges, at twice the cost.
-GUIDED_ABOVE = 0.3
+# Guidance shapes the layout at high noise; below this level it changes nothing that is measured, at twice the cost.
+GUIDED_ABOVE = 0.5
+# A clip that must close within one window moves at .6 of the pace that it has otherwise. So it is asked for a faster
+# world (docs/engine.md).
+LOOP_PACE = 1.45
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """How a finer stage starts from the one before: at which noise level, in what part of the steps, how guided."""
+    """How a finer stage starts from the one before: at which noise level, and in what part of the steps."""
 
     sigma: float
     steps: float
-    guidance: float
-    lock: float
-    blur_cells: float
 
 
-REFINEMENTS = (
-    Refinement(0.75, 0.6, 1.0, 0.0, 1.5),
-    Refinement(0.6, 0.5, 1.0, 0.0, 1.5),
-    Refinement(0.5, 0.4, 1.0, 0.0, 1.5),
-    Refinement(0.4, 0.4, 1.0, 0.0, 1.5),
-)
+# What is where is settled by the layout, so refining goes without guidance, at half the cost.
+REFINE_GUIDANCE = 1.0
+REFINEMENTS = (Refinement(0.65, 0.25), Refinement(0.6, 0.25), Refinement(0.5, 0.25), Refinement(0.4, 0.25))
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,13 @@ def plan(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
     if request.flat:
         return _flat_stages(request, spec)
     columns = 4 * round(spec.cells * 360 / request.fov_deg / 4)
-    stages = [Stage(sphere_charts(columns, conformal=False))]
+    stages = [Stage(sphere_charts(columns, spec.cells))]
     final = 32 * round(request.width / spec.ratio / 32)
     for refinement in REFINEMENTS:
         if final < 1.25 * columns:
             break
         columns = min(final, 2 * columns) if final < 3 * columns else 2 * columns
-        stages.append(Stage(sphere_charts(columns, conformal=True), refinement))
+        stages.append(Stage(sphere_charts(columns, spec.cells), refinement))
     return stages
 
 
@@ -81,10 +78,19 @@ def layout_schedule(sigmas: list[float], guidance: float) -> Schedule:
     return Schedule(sigmas, [guidance if s > GUIDED_ABOVE else 1.0 for s in sigmas[:-1]])
 
 
-def refine_schedule(sigmas: list[float], refinement: Refinement) -> Schedule:
-    """The model's own schedule for so many steps, from the refinement's noise level on."""
-    below = [s for s in sigmas if s < 0.97 * refinement.sigma]
-    return Schedule([refinement.sigma, *below], [refinement.guidance] * len(below))
+def refine_schedule(model: VideoModel, steps: int, refinement: Refinement) -> Schedule:
+    """The part of the model's own schedule below the refinement's noise level, in its part of the steps."""
+    fine = model.sigmas(1000)
+    start = next(i for i, s in enumerate(fine) if s <= refinement.sigma)
+    count = max(2, round(steps * refinement.steps))
+    sigmas = [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
+    return Schedule([refinement.sigma, *sigmas[1:]], [REFINE_GUIDANCE] * count)
+
+
+def frame_step_s(request: GenerateRequest, spec: ModelSpec) -> float:
+    """Seconds between frames that the model is asked for."""
+    pace = LOOP_PACE if request.loop and request.frames <= spec.frames else 1.0
+    return pace * request.motion / request.fps
 
 
 def compose(task: Task) -> Denoising:
@@ -104,9 +110,11 @@ def compose(task: Task) -> Denoising:
                 for z, c in zip(latents, coarse, strict=True):
                     z[:, frame] = renoise(c[:, frame], z[:, frame], stage.refinement.sigma)
                 task.fields.release()
-            schedule = refine_schedule(model.sigmas(request.steps), stage.refinement)
-            guides = [MotionLock(stage.charts, coarse, stage.refinement.blur_cells, stage.refinement.lock)]
-        canvas = Canvas(stage.charts, latents, request.loop, 1 / request.fps)
-        yield from denoise(model, canvas, task.prompts, schedule, guides=guides, stage=name, fields=task.fields)
+            schedule = refine_schedule(model, request.steps, stage.refinement)
+        canvas = Canvas(stage.charts, latents, request.loop, frame_step_s(request, model.spec))
+        yield from denoise(
+            model, canvas, task.prompts, schedule, guides=guides, stage=name, fields=task.fields,
+            final=stage is stages[-1],
+        )  # fmt: skip
     assert canvas is not None
     return canvas

@@ -107,8 +107,12 @@ def test_larger_sizes_start_small() -> None:
 
 
 def test_a_schedule_is_entered_where_it_is_promised() -> None:
-    refinement = replace(REFINEMENTS[0], sigma=0.6)
-    assert refine_schedule([1.0, 0.8, 0.6, 0.59, 0.3, 0.0], refinement).sigmas == [0.6, 0.3, 0.0]
+    for steps in (4, 12, 30):
+        schedule = refine_schedule(Oracle(), steps, replace(REFINEMENTS[0], sigma=0.6, steps=0.5))
+        assert schedule.sigmas[0] == 0.6
+        assert schedule.sigmas[-1] == 0
+        assert schedule.steps == steps // 2
+        assert all(a > b for a, b in zip(schedule.sigmas, schedule.sigmas[1:], strict=False))
 
 
 def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:

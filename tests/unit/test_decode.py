@@ -23,8 +23,8 @@ from backend.motion_guidance import upsample
 from tests.oracle import Oracle
 
 ATLASES = {
-    "conformal": sphere_charts(64, conformal=True),
-    "wide": sphere_charts(64, conformal=False),
+    "fine": sphere_charts(96, 16),
+    "wide": sphere_charts(64, 16),
     "equirectangular": [Chart("erp", 32, 64, wrap=True)],
     "plane": [Chart("plane", 24, 40)],
     "circular plane": [Chart("plane", 24, 40, wrap=True)],
@@ -97,7 +97,7 @@ def test_the_real_autoencoder_too(monkeypatch: pytest.MonkeyPatch) -> None:
     model = BuiltinModel("cpu")
     model.dtype = torch.float32
     model.autoencoder.float()
-    charts = sphere_charts(64, conformal=True)
+    charts = sphere_charts(64, 16)
     latents = latents_for(charts, channels=12, frames=1)
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 1100)
     assert all(len(tiles(c.rows, c.columns, c.wrap, model.halo)) > 1 for c in charts[:1])
@@ -118,7 +118,7 @@ def test_tiles_cover_a_chart_once_and_are_small_enough(rows: int, columns: int, 
 
 @pytest.mark.parametrize(("columns", "most"), [(64, 1.6), (128, 1.2), (256, 1.5), (512, 1.6), (1024, 1.6), (2048, 1.6)])
 def test_halos_cost_little(columns: int, most: float) -> None:
-    charts = sphere_charts(columns, conformal=True)
+    charts = sphere_charts(columns, 16)
     cells = sum(c.rows * c.columns for c in charts)
     decoded = sum(haloed(t, c, 12).size for c in charts for t in tiles(c.rows, c.columns, c.wrap, 12))
     assert decoded <= most * cells
@@ -142,7 +142,7 @@ def test_blocks_cover_a_picture_once(atlas: str, height: int, width: int, cells:
 
 def pieces(columns: int, frames: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The largest of everything that is on the device while a canvas is rendered and upsampled, in cells or pixels."""
-    model, charts = Counting(), sphere_charts(columns, conformal=True)
+    model, charts = Counting(), sphere_charts(columns, 16)
     boxes, blocks = [0], [0]
     read, make = Decoder.__call__, Renderer.__call__
 
@@ -159,7 +159,7 @@ def pieces(columns: int, frames: int, monkeypatch: pytest.MonkeyPatch) -> dict[s
     latents = latents_for(charts, frames=frames)
     for _ in render(model, charts, latents, 4 * columns, 8 * columns, range(frames)):
         pass
-    for _ in upsample(model, Canvas(charts, latents, True, 0.1), sphere_charts(2 * columns, conformal=True), Fields()):
+    for _ in upsample(model, Canvas(charts, latents, True, 0.1), sphere_charts(2 * columns, 16), Fields()):
         pass
     monkeypatch.undo()
     sizes = {"decoded": model.decoded, "encoded": model.encoded}
@@ -178,7 +178,7 @@ def test_what_is_on_the_device_does_not_grow(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_tile_is_decoded_once_for_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 1000)
-    model, charts = Counting(), ATLASES["conformal"]
+    model, charts = Counting(), ATLASES["fine"]
     for _ in render(model, charts, latents_for(charts, frames=1), 512, 1024, range(1)):
         pass
     assert len(model.decoded) == sum(len(tiles(c.rows, c.columns, c.wrap, model.halo)) for c in charts)
@@ -186,7 +186,7 @@ def test_every_tile_is_decoded_once_for_all_blocks(monkeypatch: pytest.MonkeyPat
 
 def test_upsampling_keeps_directions() -> None:
     """A canvas that shows the height above the horizon shows it again on the finer atlas, all around."""
-    old, new = sphere_charts(64, conformal=False), sphere_charts(128, conformal=True)
+    old, new = sphere_charts(64, 16), sphere_charts(128, 16)
     heights = [c.directions(*sphere.grid(c.rows, c.columns))[..., 2] for c in old]
     canvas = Canvas(old, [h.expand(2, 6, -1, -1).clone() for h in heights], True, 0.125)
     for chart, clean in zip(new, upsampled(canvas, new), strict=True):
@@ -198,7 +198,7 @@ def test_upsampling_keeps_directions() -> None:
 @pytest.mark.parametrize("atlas", ["wide", "plane", "circular plane"])
 def test_upsampling_in_tiles_is_upsampling_whole(atlas: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old = ATLASES[atlas]
-    new = sphere_charts(128, conformal=True) if atlas == "wide" else [Chart("plane", 48, 80, wrap=old[0].wrap)]
+    new = sphere_charts(128, 16) if atlas == "wide" else [Chart("plane", 48, 80, wrap=old[0].wrap)]
     canvas = Canvas(old, latents_for(old), True, 0.125)
     whole = upsampled(canvas, new)
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 300)
@@ -224,7 +224,7 @@ def test_rendering_wraps_around() -> None:
 
 
 def test_frames_come_out_in_order_and_size() -> None:
-    charts = ATLASES["conformal"]
+    charts = ATLASES["fine"]
     latents = [torch.full((2, 9, c.rows, c.columns), 0.0) for c in charts]
     for z in latents:
         z += torch.linspace(-2, 2, 9)[None, :, None, None]
@@ -237,7 +237,7 @@ def test_frames_come_out_in_order_and_size() -> None:
 
 def test_progress_of_rendering_ends_with_all_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 300)
-    charts = ATLASES["conformal"]
+    charts = ATLASES["fine"]
     pieces = list(render(Oracle(), charts, latents_for(charts), 128, 256, range(3)))
     assert [p.done for p in pieces] == list(range(1, pieces[-1].total + 1))
     assert sum(len(p.frames) for p in pieces) == 3

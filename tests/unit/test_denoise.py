@@ -38,7 +38,7 @@ def test_data_of_unit_variance_keeps_it() -> None:
 
 
 def test_batching_does_not_change_a_bit() -> None:
-    charts = sphere_charts(64, conformal=True)
+    charts = sphere_charts(64, 16)
     noise = noise_for(charts)
     results = [run(Oracle(block=16, window_batch=n), charts, noise) for n in (1, 5, 64)]
     for other in results[1:]:
@@ -69,7 +69,7 @@ def test_shifting_windows_heal_borders(monkeypatch) -> None:
 
 
 def test_charts_agree_where_they_overlap() -> None:
-    charts = sphere_charts(128, conformal=True)
+    charts = sphere_charts(128, 16)
     d = [c.directions(*sphere.grid(c.rows, c.columns)) for c in charts]
     # The band shows x, the caps show z: after the exchange both show the same there.
     clean = [(x[..., 0] if i == 0 else x[..., 2])[None, None] for i, x in enumerate(d)]
