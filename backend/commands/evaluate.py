@@ -71,7 +71,7 @@ def _write_page(path: Path, figures: dict[str, Any], target: Path, argv: list[st
 def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Run the suite, with everything that can be known to be wrong refused before the runtime is made."""
     folder, settings = _settings(options)
-    workers = options.workers or 1
+    workers = 1 if options.workers is None else options.workers
     if not 1 <= workers <= 64:
         raise bad_request(f"workers {workers}: use 1 to 64.")
     check_folder(folder)

@@ -70,7 +70,7 @@ def clip_uri(video: Path, width: int = 384, height: int = 192) -> str:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in read_frames(video, _CLIP_FRAMES):
             small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(cast(Any, small), format="rgb24")))
         container.mux(stream.encode(None))
     return _uri("video/mp4", buffer.getvalue())
 

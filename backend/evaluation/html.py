@@ -12,6 +12,7 @@ from .calibration import RATIOS
 from .report import MEANINGS, shown, verdict
 from .summary import base
 
+_TEMPLATE = Path(__file__).with_name("page.html")
 PAGE_BYTES = 10_000_000
 _SHEETS_SHARE = 0.6  # of the page, for contact sheets; clips take most of the rest
 _CLIPS = 3  # of each method
@@ -37,9 +38,9 @@ def page(suite: dict[str, Any], folder: Path) -> str:
         _section("What the figures mean", _meanings(groups)),
         _section("Made with", _facts(suite)),
     ]
-    return _PAGE.replace("{{title}}", escape(f"Skyloop: {suite['title']}")).replace(
-        "{{body}}", "\n".join(filter(None, body))
-    )
+    template = _TEMPLATE.read_text(encoding="utf-8")
+    title = escape(f"Skyloop: {suite['title']}")
+    return template.replace("{{title}}", title).replace("{{body}}", "\n".join(filter(None, body)))
 
 
 def _section(title: str, content: str) -> str:
@@ -86,7 +87,8 @@ def _table(groups: Sequence[dict[str, Any]]) -> str:
         )
     for label, values in _cost_rows(groups):
         rows.append(f'<tr class="cost"><th>{label}</th>{"".join(f"<td>{one}</td>" for one in values)}</tr>')
-    return f'<div class="wide"><table><tr><th>figure<br><small>band of the mean</small></th>{head}</tr>{"".join(rows)}</table></div>'
+    first = "<th>figure<br><small>band of the mean</small></th>"
+    return f'<div class="wide"><table><tr>{first}{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _cell(one: dict[str, Any] | None) -> str:
@@ -212,48 +214,3 @@ def _facts(suite: dict[str, Any]) -> str:
     }
     rows = [f"<dt>{name}</dt><dd><code>{escape(str(value))}</code></dd>" for name, value in facts.items() if value]
     return f"<dl>{''.join(rows)}</dl>"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{title}}</title>
-<style>
-:root { color-scheme: light dark; --paper: #fbfbf9; --ink: #22242a; --quiet: #6b6f7a; --line: #dcdcd6; --band: #cfe9d6;
-  --pass: #1d7a3e; --fail: #c0341d; --s0: #7fa8d8; --s1: #2f6fb5; --s2: #123d70; --s3: #8b5fbf; --s4: #b5652f; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #16181d; --ink: #e6e6e2; --quiet: #9a9ea8; --line: #353841; --band: #24402d;
-    --pass: #6fd08c; --fail: #ff8069; --s0: #4d79ad; --s1: #7fb2ec; --s2: #d3e6ff; --s3: #c3a2ec; --s4: #eaa878; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 1400px; background: var(--paper); color: var(--ink);
-  font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { margin-top: 2.2rem; font-size: 1.2rem; border-bottom: 1px solid var(--line); }
-h3 { font-size: 1rem; margin-bottom: .4rem; } small, .quiet { color: var(--quiet); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
-  white-space: nowrap; }
-th:first-child { position: sticky; left: 0; background: var(--paper); } th { font-weight: 600; } td small { font-size: .78rem; } .pass { color: var(--pass); } .FAIL { color: var(--fail); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 1rem; }
-svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
-svg .title { font-weight: 600; font-size: 12px; } svg .grid { stroke: var(--line); } svg .band { fill: var(--band); }
-svg line { stroke-width: 1.6; } svg .grid { stroke-width: 1; } svg .on { fill: #111; }
-svg .out circle { stroke: var(--fail); stroke-width: 3; } .map circle { stroke: #888; stroke-width: 1; }
-.s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); } .s4 { --c: var(--s4); }
-g[class^=s] line { stroke: var(--c); } g[class^=s] circle { fill: var(--c); }
-.key::before { content: "●"; color: var(--c); margin-right: .3em; } .key { margin-right: 1em; }
-figure { margin: 0 0 1rem; } figcaption { color: var(--quiet); font-size: .85rem; }
-.sheets { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 1rem; }
-.sheets figure { min-width: 0; } .sheets figure:has(input:checked) { grid-column: 1 / -1; }
-.sheet { display: block; overflow: auto; cursor: zoom-in; } .sheet input { position: absolute; opacity: 0; }
-.sheet img { display: block; width: 100%; } .sheet input:checked + img { width: auto; max-width: none; }
-.sheet:has(input:checked) { cursor: zoom-out; } video { width: 100%; display: block; }
-dt { font-weight: 600; } dd { margin: 0 0 .4rem; } code { overflow-wrap: anywhere; }
-</style>
-</head>
-<body>
-{{body}}
-</body>
-</html>
-"""

@@ -55,7 +55,7 @@ def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, 
 
 def save(path: Path, facts: dict[str, Any], views: Sequence[ReferenceView]) -> None:
     """Write references and what they depend on as one compressed numpy file."""
-    arrays = {f"frames{i}": view.frames for i, view in enumerate(views)}
+    arrays: dict[str, Any] = {f"frames{i}": view.frames for i, view in enumerate(views)}
     places = np.array([(view.pitch_deg, view.fov_deg) for view in views])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, about=np.array(json.dumps(facts)), places=places, **arrays)

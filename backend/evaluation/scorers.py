@@ -29,7 +29,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _load(given: str) -> NamedScorer:
         raise bad_request(f"Scorer {name} cannot be loaded ({reason}).", _HINT) from error
     if not callable(call):
         raise bad_request(f"{attribute} of scorer {name} is not callable.", _HINT)
-    return NamedScorer(name, given, call)
+    return NamedScorer(name, given, cast(Scorer, call))
 
 
 def _import(name: str) -> Any:

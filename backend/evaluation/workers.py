@@ -17,15 +17,16 @@ from typing import Any, Protocol, TypeVar
 from ..protocol import ErrorKind, Event, SkyloopError, failed
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 Failure = dict[str, Any]
 """Why a task failed, as in a ``failed`` event: kind, message, hint, log."""
 
 
-class Work(Protocol[T]):
+class Work(Protocol[T_contra]):
     """Does one task. Returns None or why it failed; raises ``KeyboardInterrupt`` when it was cancelled."""
 
     def __call__(
-        self, task: T, /, engine: Any, announce: Callable[[Event], None], cancelled: Callable[[], bool]
+        self, task: T_contra, /, engine: Any, announce: Callable[[Event], None], cancelled: Callable[[], bool]
     ) -> Failure | None: ...
 
 

@@ -426,6 +426,35 @@ def test_evaluate_refuses_what_is_no_file(tmp_path: Path, make: Callable[[Path],
     assert named in done.stderr
 
 
+BAD_EVALUATIONS = {
+    "nothing": ([], "nothing to evaluate"),
+    "suite without a folder": (["--suite"], "needs a folder"),
+    "suite of a video": (["sky.mp4", "--suite", "--out", "{out}"], "makes its own skies"),
+    "option of the suite": (["sky.mp4", "--workers", "2"], "--workers belongs to --suite"),
+    "report of no suite": (["sky.mp4", "--report-only"], "--report-only belongs to --suite"),
+    "unknown method": (["--suite", "--out", "{out}", "--methods", "skyloop,magic"], "method 'magic'"),
+    "steps text": (["--suite", "--out", "{out}", "--steps", "8,many"], "are no whole numbers"),
+    "steps": (["--suite", "--out", "{out}", "--steps", "8,1000"], "steps 1000"),
+    "no seeds": (["--suite", "--out", "{out}", "--seeds", "0"], "seeds 0"),
+    "no workers": (["--suite", "--out", "{out}", "--workers", "0"], "workers 0"),
+    "size": (["--suite", "--out", "{out}", "--size", "512x512"], "twice as wide"),
+    "missing prompts": (["--suite", "--out", "{out}", "--prompts", "{out}/none.txt"], "none.txt cannot be read"),
+    "folder in a file": (["--suite", "--out", __file__ + "/below"], "is a file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD_EVALUATIONS.values(), ids=BAD_EVALUATIONS.keys())
+def test_an_evaluation_that_cannot_be_is_one_clear_line(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "out"
+    done = backend("evaluate", *(argument.format(out=out) for argument in arguments))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("skyloop: ")
+    assert named in done.stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve"], ["bench"]])
 def test_what_does_not_exist_is_refused_in_one_line(arguments: list[str]) -> None:
     done = backend(*arguments)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 
+from backend import commands
+from backend.commands import evaluate
 from backend.evaluation import embeds, html, plots, references, report, scorers, suite, summary
 from backend.evaluation.views import ALL_ROUND
 from backend.media.video import VideoWriter
@@ -176,6 +179,60 @@ def test_another_request_of_the_same_name_is_made_anew(finished: Path) -> None:
     changed = suite.Settings(**{**vars(SMALL), "frames": 5})
     assert all(suite.finished(task) for task in SMALL.skies(finished))
     assert not any(suite.finished(task) for task in changed.skies(finished))
+
+
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_seed: None) -> Command:
+    """``python3 -m backend evaluate --suite`` on ``SMALL`` in a folder, with the oracle; returns the exit code."""
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(SMALL.prompts), encoding="utf-8")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's own handlers stay
+    monkeypatch.setattr(evaluate, "enter_runtime", lambda argv: None)
+    monkeypatch.setattr(suite, "_engine", lambda threads: CountingEngine())
+    options = f"--seeds 1 --steps 2 --size 256x128 --frames 4 --methods {','.join(SMALL.methods)}".split()
+
+    def run(folder: Path, *more: str) -> int:
+        return commands.main(["evaluate", "--suite", "--out", str(folder), "--prompts", str(prompts), *options, *more])
+
+    return run
+
+
+def test_the_command_prints_the_tables_and_where_the_page_is(
+    command: Command, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(finished) == 0
+    out = capsys.readouterr().out
+    assert "| seam |" in out
+    assert out.splitlines()[-1] == str(finished / "report.html")
+    assert command(finished, "--json", "--report-only") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((finished / "suite.json").read_text(encoding="utf-8"))
+
+
+def test_the_command_fails_in_one_line_after_the_report_when_a_sky_failed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(CountingEngine, "bad_word", "s")
+    assert command(tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "4 of 4 skies failed" in said.err.splitlines()[-1]
+    assert "out of memory" in said.err.splitlines()[-1]
+    assert "No sky is finished" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_writes_a_page_on_one_sky(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(evaluate, "enter_runtime", lambda argv: None)
+    job = finished / "jobs" / "skyloop-s2-01-seed1"
+    assert commands.main(["evaluate", str(job), "--html", str(tmp_path / "sky.html")]) == 0
+    assert "seam" in capsys.readouterr().out
+    page = Page((tmp_path / "sky.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert (page.tags.count("video"), page.tags.count("img")) == (1, 1)
 
 
 def test_the_time_left_is_that_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +396,7 @@ def test_a_clip_plays(tmp_path: Path) -> None:
     import io
 
     data = base64.b64decode(embeds.clip_uri(movie(tmp_path / "sky.mp4")).partition(",")[2])
-    with av.open(io.BytesIO(data)) as clip:
+    with av.open(io.BytesIO(data), "r") as clip:
         frames = list(clip.decode(video=0))
         assert (len(frames), frames[0].width, frames[0].height) == (20, 384, 192)
         assert clip.streams.video[0].codec_context.pix_fmt == "yuv420p"
@@ -410,14 +467,6 @@ def test_scores_stand_beside_the_figures_and_are_kept(finished: Path, monkeypatc
     monkeypatch.setattr(scorers, "perspective_views", lambda path: pytest.fail("all are scored"))
     assert suite.run(SMALL, finished, quiet, scorers=loaded) == {}
     assert "mine.letters" not in suite.document(SMALL, finished, {})["groups"][0]["figures"]
-
-
-def test_a_page_on_one_video(finished: Path) -> None:
-    path = finished / "jobs" / "skyloop-s2-01-seed1" / "sky.mp4"
-    figures = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))["figures"]
-    page = Page(html.page(suite.document_of_one(path, figures, "command"), path.parent))
-    assert page.open == []
-    assert (page.tags.count("video"), page.tags.count("img")) == (1, 1)
 
 
 def test_means_are_finite_whatever_stands_still() -> None:
