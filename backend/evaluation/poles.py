@@ -51,8 +51,8 @@ def pole_spectrum(greys: np.ndarray, pitch_deg: float) -> float:
     On a ring at angle r from its centre, a picture H pixels high that is equally fine everywhere holds H sin(r) waves,
     though the rows of the frame hold H of them at any r. The figure compares the energy of more than 3/4 as many waves
     as that, as part of the energy of more than half as many, on rings 1 to 10 degrees from the centre. 1 is like any
-    other direction; a pinched pole or a star, whose rows are as busy as any, gives up to 3. A pole that is merely soft is
-    for the detail in its view to tell.
+    other direction; a pinched pole or a star, whose rows are as busy as any, gives up to 3. A pole that is merely soft
+    is for the detail in its view to tell.
     """
     sign = 1 if pitch_deg > 0 else -1
     beside = [_finest(greys, View(yaw, sign * _BESIDE_DEG)) for yaw in np.arange(_AROUND) * 360 / _AROUND]

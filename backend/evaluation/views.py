@@ -147,14 +147,27 @@ class RoundTrip:
         ahead = np.maximum(rays[..., 1], 1e-3)
         x = rays[..., 0] / ahead / scale + size / 2 - 0.5
         y = -rays[..., 2] / ahead / scale + size / 2 - 0.5
-        self._x, self._y = (at.clip(-size, 2 * size).astype(np.float32) for at in (x, y))
-        self._size = (width, height)
+        # Of the frame, only the rows and columns where the picture is are drawn.
+        shown = (rays[..., 1] > 0) & (np.abs(x - size / 2) < size) & (np.abs(y - size / 2) < size)
+        self._rows, self._columns = (_reach(shown.any(axis=axis), factor) for axis in (1, 0))
+        drawn = tuple(slice(part.start * factor, part.stop * factor) for part in (self._rows, self._columns))
+        self._x, self._y = (at[drawn].clip(-size, 2 * size).astype(np.float32) for at in (x, y))
+        self._frame = np.zeros((height, width), np.float32)
         self._lens = Lens.on_sphere(View(0, view.pitch_deg, view.fov_deg), size, height, width)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The picture (size, size) float32 as the panorama would give it back, same size and type."""
-        erp = cv2.remap(picture, self._x, self._y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-        return self._lens(extended(cv2.resize(erp, self._size, interpolation=cv2.INTER_AREA)))
+        drawn = cv2.remap(picture, self._x, self._y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+        size = (self._columns.stop - self._columns.start, self._rows.stop - self._rows.start)
+        erp = self._frame.copy()
+        erp[self._rows, self._columns] = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+        return self._lens(extended(erp))
+
+
+def _reach(shown: np.ndarray, factor: int) -> slice:
+    """From the first to the last place shown (n * factor,), in whole steps of ``factor``."""
+    where = np.flatnonzero(shown) // factor
+    return slice(int(where[0]), int(where[-1]) + 1)
 
 
 def evenly(items: Sequence, most: int) -> list:
