@@ -21,13 +21,14 @@ import torch
 
 from . import __version__
 from .charts import Chart
-from .conditioning import Prompts
+from .conditioning import encode_prompts
 from .decode import decode_frames, render
 from .denoise import Canvas, Schedule, denoise, white_noise
 from .engine import Engine
 from .evaluation.files import measure_file
 from .evaluation.spatial import ReferenceView
 from .fields import Fields
+from .inputs import check_inputs
 from .media.files import atomic_write
 from .media.stills import write_png
 from .media.video import VideoWriter
@@ -56,6 +57,7 @@ def generate(
     Raises ``SkyloopError``, or what torch and the disk raise.
     """
     request.validated()
+    check_inputs(request)
     engine = engine or Engine()
     clock = Clock()
     yield phase("load", 0, 1, "model")
@@ -84,11 +86,6 @@ def generate(
 def in_full(request: GenerateRequest, spec: ModelSpec) -> GenerateRequest:
     """The request with the model's own steps and guidance where it leaves them open."""
     return replace(request, steps=request.steps or spec.steps, guidance=request.guidance or spec.guidance)
-
-
-def encode_prompts(model: VideoModel, request: GenerateRequest) -> Prompts:
-    prompt, negative = model.encode_text([request.prompt, request.negative])
-    return Prompts([prompt], negative)
 
 
 def compose(task: Task, job: Path, clock: Clock) -> Steps:
