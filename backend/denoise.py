@@ -19,7 +19,8 @@ from .protocol import ErrorKind, SkyloopError
 from .solver import solver_step
 from .windows import Window, layout
 
-FRAMES_AT_ONCE = 16
+# Of a canvas on the disk, what is in memory at once: so many cells while a step is taken, and so many batches of windows.
+CELLS_AT_ONCE = 1 << 17
 BATCHES_PER_RELEASE = 16
 
 
@@ -238,7 +239,7 @@ def denoise(
     sizes = [(c.rows, c.columns, c.wrap) for c in canvas.charts]
     clean, before = ([fields.zeros(*z.shape) for z in canvas.latents] for _ in range(2))
     weights = [fields.zeros(*z.shape[1:]) for z in canvas.latents]
-    sigmas = schedule.sigmas
+    sigmas, at_once = schedule.sigmas, max(1, CELLS_AT_ONCE // sum(c.rows * c.columns for c in canvas.charts))
     for step in range(schedule.steps):
         last = final and sigmas[step + 1] == 0.0
         windows = (
@@ -258,8 +259,8 @@ def denoise(
             done += len(batch)
             yield Progress(stage, min(done, total), total, len(batch) * each)
         around = (sigmas[step - 1] if step else 1.0, sigmas[step], sigmas[step + 1])
-        for start in range(0, canvas.frames, FRAMES_AT_ONCE):
-            frames = slice(start, min(canvas.frames, start + FRAMES_AT_ONCE))
+        for start in range(0, canvas.frames, at_once):
+            frames = slice(start, min(canvas.frames, start + at_once))
             now = [c[:, frames] / w[frames].clamp(min=1e-6) for c, w in zip(clean, weights, strict=True)]
             now = exchange(canvas.charts, now, shared)
             for guide in guides:
