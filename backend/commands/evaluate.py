@@ -75,6 +75,8 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     if not 1 <= workers <= 64:
         raise bad_request(f"workers {workers}: use 1 to 64.")
     check_folder(folder)
+    if options.report_only and not (folder / "jobs").is_dir():
+        raise bad_request(f"{folder} has no skies of a suite.", "Leave out --report-only to make them.")
     enter_runtime(argv)
     progress = Progress(sys.stderr)
     progress.note("Starting")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media.files import atomic_write
+from ..media.files import atomic_write, writing
 from ..protocol import Event, GenerateRequest, bad_request
 from .spatial import ReferenceView
 
@@ -59,7 +59,8 @@ def save(path: Path, facts: dict[str, Any], views: Sequence[ReferenceView]) -> N
     places = np.array([(view.pitch_deg, view.fov_deg) for view in views])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, about=np.array(json.dumps(facts)), places=places, **arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, buffer.getvalue())
 
 

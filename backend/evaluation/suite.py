@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import runner, store
-from ..media.files import atomic_write
+from ..media.files import atomic_write, writing
 from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed, finite, phase
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Tally:
     name: str
     total: int
     done: int = 0
-    failures: dict[str, Failure] = field(default_factory=dict)
+    failed: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -120,8 +120,8 @@ class Tally:
 
     def __str__(self) -> str:
         text = f"{self.name.capitalize()}: {self.done} of {self.total}"
-        if self.failures:
-            text += f", {len(self.failures)} failed"
+        if self.failed:
+            text += f", {self.failed} failed"
         if (left_s := self.left_s) is not None and self.done < self.total:
             minutes, seconds = divmod(round(left_s), 60)
             text += f", {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
@@ -145,20 +145,31 @@ def run(
 
     Returns why what failed did, by the name of the sky. A failure does not stop the rest.
     """
+    todo = [task for task in settings.skies(folder) if not finished(task)]
+    make_engine = make_engine or _engine
+    unmade = _perform("references", missing_references(todo), report, make_engine, workers)
+    lacking = {task.number: failure for task, failure in unmade.items()}
+    # Without its yardstick a sky is not worth the time.
+    able = [task for task in todo if task.number not in lacking]
+    failures = {task.name: lacking[task.number] for task in todo if task.number in lacking}
+    made = _perform("skies", able, report, make_engine, workers)
+    failures |= {task.name: failure for task, failure in made.items()}
+    return failures | _score([task for task in settings.skies(folder) if finished(task)], scorers, report)
+
+
+def _perform(
+    name: str, tasks: Sequence[Task], report: Report, make_engine: Callable[[int], Any], workers: int
+) -> dict[Task, Failure]:
     from .workers import perform
 
-    todo = [task for task in settings.skies(folder) if not finished(task)]
-    failures: dict[str, Failure] = {}
-    for name, tasks in (("references", missing_references(todo)), ("skies", todo)):
-        tally = Tally(name, len(tasks))
-        announce = partial(report, tally)
-        for task, failure in perform(_work, tasks, make_engine or _engine, announce, workers):
-            tally.done += 1
-            if failure:
-                tally.failures[task.name] = failure
-            report(tally, None)
-        failures |= tally.failures
-    return failures | _score([task for task in settings.skies(folder) if finished(task)], scorers, report)
+    tally, failures = Tally(name, len(tasks)), {}
+    for task, failure in perform(_work, tasks, make_engine, partial(report, tally), workers):
+        tally.done += 1
+        if failure:
+            tally.failed += 1
+            failures[task] = failure
+        report(tally, None)
+    return failures
 
 
 def missing_references(skies: Sequence[Task]) -> list[Task]:
@@ -230,7 +241,7 @@ def _score(skies: Sequence[Task], scorers: Sequence[NamedScorer], report: Report
     from .scorers import perspective_views
 
     todo = [(task, new) for task in skies if (new := [s for s in scorers if s.given not in read_scores(task)])]
-    tally = Tally("scores", len(todo))
+    tally, failures = Tally("scores", len(todo)), {}
     for task, new in todo:
         known = read_scores(task)
         try:
@@ -239,11 +250,12 @@ def _score(skies: Sequence[Task], scorers: Sequence[NamedScorer], report: Report
             for scorer in new:
                 known[scorer.given] = scorer.score(views, fps, task.request.prompt)
         except SkyloopError as error:
-            tally.failures[task.name] = failed(error).data
+            tally.failed += 1
+            failures[task.name] = failed(error).data
         atomic_write(_scores_of(task), json.dumps(known, indent=1).encode())
         tally.done += 1
         report(tally, None)
-    return tally.failures
+    return failures
 
 
 def _scores_of(task: Task) -> Path:
@@ -348,6 +360,8 @@ def write(found: dict[str, Any], folder: Path) -> Iterator[Event]:
     from .html import page
     from .report import markdown
 
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     atomic_write(folder / "suite.json", text.encode())
     atomic_write(folder / "tables.md", markdown(found).encode())

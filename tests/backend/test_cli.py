@@ -438,6 +438,7 @@ BAD_EVALUATIONS = {
     "no seeds": (["--suite", "--out", "{out}", "--seeds", "0"], "seeds 0"),
     "no workers": (["--suite", "--out", "{out}", "--workers", "0"], "workers 0"),
     "size": (["--suite", "--out", "{out}", "--size", "512x512"], "twice as wide"),
+    "report on nothing": (["--suite", "--out", "{out}", "--report-only"], "has no skies"),
     "missing prompts": (["--suite", "--out", "{out}", "--prompts", "{out}/none.txt"], "none.txt cannot be read"),
     "folder in a file": (["--suite", "--out", __file__ + "/below"], "is a file"),
 }

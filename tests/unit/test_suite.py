@@ -167,8 +167,8 @@ def test_a_failed_sky_is_told_and_does_not_stop_the_rest(tmp_path: Path, monkeyp
     settings = suite.Settings(**{**vars(SMALL), "methods": ("skyloop",), "prompts": ("bad luck", "clear sky")})
     monkeypatch.setattr(CountingEngine, "bad_word", "luck")
     failures = suite.run(settings, tmp_path, quiet, make_engine=lambda threads: CountingEngine())
-    assert set(failures) == {"references 1", "skyloop-s2-01-seed1"}
-    assert failures["references 1"]["kind"] == "out_of_memory"
+    assert set(failures) == {"skyloop-s2-01-seed1"}  # not even begun, since the prompt has no references
+    assert failures["skyloop-s2-01-seed1"]["kind"] == "out_of_memory"
     found = suite.document(settings, tmp_path, failures)
     assert [("error" in sky, "figures" in sky) for sky in found["skies"]] == [(True, False), (False, True)]
     assert (found["groups"][0]["asked"], found["groups"][0]["skies"]) == (2, 1)
@@ -240,7 +240,7 @@ def test_the_time_left_is_that_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(time, "monotonic", lambda: 400.0)
     assert str(tally) == "Skies: 0 of 10"
     tally.done = 4
-    tally.failures["x"] = {}
+    tally.failed = 1
     assert str(tally) == "Skies: 4 of 10, 1 failed, 0:07:30 left"
 
 
