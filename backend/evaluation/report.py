@@ -88,6 +88,10 @@ def _text(name: str, value: Any) -> str:
     return f"{value:.4g}"
 
 
+VIEW_BANDS = {"detail_by_view": (0.9, 1.1), "motion_ratio_by_view": (0.85, 1.15)}
+"""Where the mean over skies of each single view passes."""
+
+
 def verdict(figure: dict[str, Any]) -> str:
     """``pass``, ``FAIL`` or nothing, of a figure of a suite's group."""
     return _MARKS[figure.get("verdict")]
@@ -119,9 +123,10 @@ def markdown(suite: dict[str, Any]) -> str:
         if groups:
             lines += ["", f"### {steps} steps", "", *_figures_table(groups)]
             lines += ["", "Cost per sky:", "", *_cost_table(groups)]
-            for name, title in (("detail_by_view", "Detail"), ("motion_ratio_by_view", "Motion")):
+            for name, (low, high) in VIEW_BANDS.items():
                 if any(name in group["views"] for group in groups):
-                    lines += ["", f"{title} by view (yaw, pitch), single windows = 1:", "", *_view_table(groups, name)]
+                    title = f"`{name}` (yaw, pitch), single windows = 1, bold outside {low:g} to {high:g}:"
+                    lines += ["", title, "", *_view_table(groups, name)]
     return "\n".join(lines) + "\n"
 
 
@@ -131,6 +136,9 @@ def _figures_table(groups: Sequence[dict[str, Any]]) -> list[str]:
         found = [group["figures"].get(name) for group in groups]
         band = next((f"{one['band'][0]:.3g} to {one['band'][1]:.3g}" for one in found if one and "band" in one), "")
         rows.append([name, band, *map(_cell, found)])
+    for name, (low, high) in VIEW_BANDS.items():
+        spans = [view_span(name, group["views"][name]) if name in group["views"] else "" for group in groups]
+        rows += [[f"{name}, each", f"{low:g} to {high:g}", *spans]] if any(spans) else []
     return _table(["figure", "band", *(f"{group['method']} ({group['skies']})" for group in groups)], rows)
 
 
@@ -146,7 +154,7 @@ def _cost_table(groups: Sequence[dict[str, Any]]) -> list[str]:
     rows = [
         [
             group["method"],
-            f"{group['evaluations'] or 0:g}",
+            f"{group['evaluations'] or 0:g}{times(group, groups[0])}",
             f"{making_s(group):.1f}",
             ", ".join(f"{name} {value:.1f}" for name, value in group["seconds"].items()),
             *(f"{group['peak_memory_mb'].get(place, 0):.0f}" for place in places),
@@ -160,9 +168,30 @@ def _view_table(groups: Sequence[dict[str, Any]], name: str) -> list[str]:
     views = [(view[0], view[1]) for view in next(group["views"][name] for group in groups if name in group["views"])]
     rows = []
     for group in groups:
-        means = {(view[0], view[1]): f"{view[2]:.2f}" for view in group["views"].get(name, [])}
+        found = group["views"].get(name, [])
+        means = {(view[0], view[1]): f"{view[2]:.2f}" if inside(name, view[2]) else f"**{view[2]:.2f}**"
+                 for view in found}  # fmt: skip
         rows.append([group["method"], *(means.get(view, "") for view in views)])
     return _table(["method", *(f"{yaw:g}, {pitch:g}" for yaw, pitch in views)], rows)
+
+
+def inside(name: str, mean: float) -> bool:
+    """Whether the mean over skies of a view passes."""
+    low, high = VIEW_BANDS[name]
+    return low <= mean <= high
+
+
+def view_span(name: str, views: Sequence[Sequence[float]]) -> str:
+    """The least and the most of the views of a group, and how many pass."""
+    means = [view[2] for view in views]
+    return f"{min(means):.2f} to {max(means):.2f}, {sum(inside(name, one) for one in means)} of {len(means)} pass"
+
+
+def times(group: dict[str, Any], first: dict[str, Any]) -> str:
+    """`` (2.5x)``: how many evaluations a group takes over those of the first method at equal steps."""
+    if group is first or not group["evaluations"] or not first["evaluations"]:
+        return ""
+    return f" ({group['evaluations'] / first['evaluations']:.2g}x)"
 
 
 def making_s(group: dict[str, Any]) -> float:

@@ -366,6 +366,15 @@ def test_the_markdown_has_a_row_a_figure_and_a_column_a_method(finished: Path) -
     assert f"| {mean:.3g} (" in seam
     views = next(line for line in lines if line.startswith("| method | 0, 0 |"))
     assert views.count("|") == len(ALL_ROUND) + 2
+    cost = next(line for line in lines if line.startswith("| independent |"))
+    ratio = found["groups"][1]["evaluations"] / found["groups"][0]["evaluations"]
+    assert f"({ratio:.2g}x)" in cost
+
+
+def test_views_outside_their_band_are_counted_and_bold() -> None:
+    views = [[0, 0, 1.0, 1, 1], [60, 0, 0.89, 1, 1], [120, 0, 1.12, 1, 1]]
+    assert report.view_span("detail_by_view", views) == "0.89 to 1.12, 1 of 3 pass"
+    assert report.view_span("motion_ratio_by_view", views) == "0.89 to 1.12, 3 of 3 pass"
 
 
 def movie(path: Path, frames: int = 20) -> Path:
