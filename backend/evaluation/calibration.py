@@ -7,7 +7,7 @@ a gap.
 
     python3 -m backend.evaluation.calibration OUT.json [--skies N] [--size WxH]... [--frames N] [--device cpu|cuda]
 
-replaces what ``OUT.json`` says of these sizes (run it with the private runtime's Python).
+replaces what ``OUT.json`` says of these sizes, sky by sky (run it with the private runtime's Python).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import functools
 import json
 import math
+import multiprocessing
 import random
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ..media.files import atomic_write
 
 CALIBRATION = Path(__file__).with_name("calibration.json")
 RATIOS = frozenset({
@@ -107,6 +110,7 @@ def render(index: int, width: int, height: int, frames: int, renderer: Any) -> n
     return np.stack(video)
 
 
+@functools.cache
 def arcs_of(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Borders as ``skyloop`` has them at this size after twelve steps."""
     from ..charts import sphere_charts
@@ -177,7 +181,7 @@ def calibrate(
     from ..training.scenes import Renderer
 
     renderer = Renderer(torch.device(device))
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         waiting: list[Future[dict[str, list[float]]]] = []
         for index in range(skies):
             waiting.append(pool.submit(measure, render(index, width, height, frames, renderer), turns, index))
@@ -197,23 +201,28 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    found = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {"sizes": {}}
+    known = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {"sizes": {}}
     for size in given.size or ["512x256", "1024x512"]:
         width, height = map(int, size.split("x"))
         columns: dict[str, list[list[float]]] = {}
-        settings = {"skies": given.skies, "frames": given.frames, "turns": given.turns}
-        for done, figures in enumerate(
-            calibrate(width, height, **settings, device=given.device, workers=given.workers), 1
-        ):
+        settings = {"frames": given.frames, "turns": given.turns}
+        skies = calibrate(width, height, skies=given.skies, **settings, device=given.device, workers=given.workers)
+        for done, figures in enumerate(skies, 1):
             print(f"{size}: {done} of {given.skies} skies", file=sys.stderr, flush=True)
             for name, values in figures.items():
                 columns.setdefault(name, []).append(values)
-        command = f"python3 -m backend.evaluation.calibration OUT.json --size {size} " + " ".join(
-            f"--{name} {value}" for name, value in settings.items()
-        )
-        found["sizes"][size] = {"command": command, **settings, "figures": columns}
-    lines = json.dumps(found, allow_nan=False).replace('"figures": {', '"figures": {\n').replace("]], ", "]],\n")
-    given.out.write_text(lines + "\n", encoding="utf-8")
+            settings |= {"skies": done}
+            options = " ".join(f"--{name} {value}" for name, value in settings.items())
+            command = f"python3 -m backend.evaluation.calibration OUT.json --size {size} {options}"
+            known["sizes"][size] = {"command": command, **settings, "figures": columns}
+            _write(given.out, known)
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    """A figure a line."""
+    text = json.dumps(known, allow_nan=False)
+    text = text.replace('"figures": {', '"figures": {\n').replace("]], ", "]],\n")
+    atomic_write(path, (text + "\n").encode())
 
 
 if __name__ == "__main__":

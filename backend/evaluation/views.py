@@ -149,7 +149,7 @@ class RoundTrip:
         y = -rays[..., 2] / ahead / scale + size / 2 - 0.5
         # Of the frame, only the rows and columns where the picture is are drawn.
         shown = (rays[..., 1] > 0) & (np.abs(x - size / 2) < size) & (np.abs(y - size / 2) < size)
-        self._rows, self._columns = (_reach(shown.any(axis=axis), factor) for axis in (1, 0))
+        self._rows, self._columns = (_reach(np.asarray(shown.any(axis=axis)), factor) for axis in (1, 0))
         drawn = tuple(slice(part.start * factor, part.stop * factor) for part in (self._rows, self._columns))
         self._x, self._y = (at[drawn].clip(-size, 2 * size).astype(np.float32) for at in (x, y))
         self._frame = np.zeros((height, width), np.float32)
