@@ -65,7 +65,7 @@ def run(
     model, request = model or task.model, task.request
     chart = panorama_chart(request, task.model.spec)
     latents = white_noise([chart], model.spec.channels, task.frames, task.generator(), task.fields)
-    canvas = Canvas([chart], latents, request.loop, 1 / request.fps)
+    canvas = Canvas([chart], latents, request.loop, request.motion / request.fps)
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
     yield from denoise(model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of)
     return canvas

@@ -1,11 +1,10 @@
 """DynamicScaler as its paper describes it (Liu et al., CVPR 2025, arXiv 2412.11100), on our base models.
 
-sphere   panorama projection denoising of the first 15/48 of the steps, at full resolution (:mod:`.projection`)
-hand-off every second cell
-layout   the rest of the steps in the plane at half resolution (:mod:`.offset_shifting`)
-refine   Global Motion Guidance: its clean latent is upsampled, noised again, and refined in the plane
+layout 1  panorama projection denoising of the first 15/48 of the steps, at full resolution (:mod:`.projection`)
+layout 2  the rest of the steps in the plane at half resolution, from every second cell (:mod:`.offset_shifting`)
+refine    Global Motion Guidance: its clean latent is upsampled, noised again, and refined in the plane
 
-A flat panorama has no sphere: its layout takes all steps. First-order (DDIM, eta 0) steps and guidance throughout, as
+A flat panorama has one layout, in the plane, of all steps. First-order (DDIM, eta 0) steps and guidance throughout, as
 in the reference run; within a step windows overwrite each other in turn (:mod:`.sweep`), so they cannot be batched.
 Known difference: the run adds noise for step 15 and goes on at the next lower level, one too noisy; here it fits.
 """
@@ -76,7 +75,7 @@ def denoise_in_turn(
     model, request = task.model, task.request
     sigmas = model.sigmas(request.steps)
     clean = task.fields.zeros(*noisy.shape)
-    canvas = Canvas([denoiser.chart], [clean], request.loop, 1 / request.fps)
+    canvas = Canvas([denoiser.chart], [clean], request.loop, request.motion / request.fps)
     places = [denoiser.places(i) for i in range(len(steps))]
     done, total = 0, sum(map(len, places))
     for i, step in enumerate(steps):
@@ -91,34 +90,44 @@ def denoise_in_turn(
     return canvas
 
 
+def denoiser(kind: type[ProjectionDenoiser] | type[OffsetShiftingDenoiser], task: Task, chart: Chart) -> Denoiser:
+    """One of the two, on a chart of this task. (Only our own method hurries short loops.)"""
+    request, spec, shares = task.request, task.model.spec, task.prompts.shares(chart)
+    return kind(chart, task.frames, request.loop, request.motion / request.fps, spec, shares, request.steps)
+
+
+def lay_out(task: Task, chart: Chart, coarse: Chart, generator: torch.Generator) -> Denoising:
+    """The first stage: on the sphere at full resolution, then in the plane at half; a flat panorama only there."""
+    channels, steps, first = task.model.spec.channels, task.request.steps, coarse_steps(task.request.steps)
+    planar = denoiser(OffsetShiftingDenoiser, task, coarse)
+    if task.request.flat:
+        noisy = white_noise([coarse], channels, task.frames, generator, task.fields)[0]
+        return (yield from denoise_in_turn(task, planar, noisy, range(steps), generator, "layout"))
+    noisy = white_noise([chart], channels, task.frames, generator, task.fields)[0]
+    spherical = denoiser(ProjectionDenoiser, task, chart)
+    yield from denoise_in_turn(task, spherical, noisy, range(first), generator, "layout 1")
+    noisy = decimate(noisy, coarse.rows, coarse.columns)
+    return (yield from denoise_in_turn(task, planar, noisy, range(first, steps), generator, "layout 2"))
+
+
+def refine(task: Task, canvas: Canvas, chart: Chart, generator: torch.Generator) -> Denoising:
+    """Global Motion Guidance, the paper's Z_HR = OSD(noise(inter(OSD(Z_LR)))): the clean latent of half resolution,
+    interpolated and noised again to the level at which the first stage left the sphere, is refined in the plane."""
+    model, steps, first = task.model, task.request.steps, coarse_steps(task.request.steps)
+    sigma = model.sigmas(steps)[first]
+    noisy = white_noise([chart], model.spec.channels, task.frames, generator, task.fields)[0]
+    for frame in range(task.frames):
+        noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigma)
+    planar = denoiser(OffsetShiftingDenoiser, task, chart)
+    return (yield from denoise_in_turn(task, planar, noisy, range(first, steps), generator, "refine"))
+
+
 def compose(task: Task) -> Denoising:
     """All stages. Returns the clean canvas at full resolution."""
-    model, request, generator = task.model, task.request, task.generator()
-    spec, steps = model.spec, request.steps
-    first, sigmas = coarse_steps(steps), model.sigmas(steps)
-    chart = panorama_chart(request, spec)
-    coarse = halved(chart, request, spec)
-
-    def on(kind: type[ProjectionDenoiser] | type[OffsetShiftingDenoiser], chart: Chart) -> Denoiser:
-        shares = task.prompts.shares(chart)
-        return kind(chart, task.frames, request.loop, 1 / request.fps, spec, shares, steps)
-
-    if request.flat:
-        noisy = white_noise([coarse], spec.channels, task.frames, generator, task.fields)[0]
-        rest = range(steps)
-    else:
-        noisy = white_noise([chart], spec.channels, task.frames, generator, task.fields)[0]
-        yield from denoise_in_turn(task, on(ProjectionDenoiser, chart), noisy, range(first), generator, "sphere")
-        noisy = decimate(noisy, coarse.rows, coarse.columns)
-        rest = range(first, steps)
-    canvas = yield from denoise_in_turn(task, on(OffsetShiftingDenoiser, coarse), noisy, rest, generator, "layout")
+    generator = task.generator()
+    chart = panorama_chart(task.request, task.model.spec)
+    coarse = halved(chart, task.request, task.model.spec)
+    canvas = yield from lay_out(task, chart, coarse, generator)
     if (chart.rows, chart.columns) == (coarse.rows, coarse.columns):
         return canvas
-    noisy = white_noise([chart], spec.channels, task.frames, generator, task.fields)[0]
-    for frame in range(task.frames):
-        noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigmas[first])
-    return (
-        yield from denoise_in_turn(
-            task, on(OffsetShiftingDenoiser, chart), noisy, range(first, steps), generator, "refine"
-        )
-    )
+    return (yield from refine(task, canvas, chart, generator))

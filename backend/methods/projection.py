@@ -1,7 +1,8 @@
 """Panorama projection denoising: the sphere seen through overlapping perspective views that turn from step to step.
 
-DynamicScaler (arXiv 2412.11100), section 3.4. The latent is equirectangular; a view is gathered from it, denoised, and
-scattered back, pixel by nearest cell. Numbers that the paper leaves open are those of its reference run.
+DynamicScaler (arXiv 2412.11100), its part on 360-degree panoramas. The latent is equirectangular; a view is gathered
+from it, denoised, and scattered back, pixel by nearest cell. Numbers that the paper leaves open are those of its
+reference run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from .. import sphere
 from ..charts import Chart
 from ..models.base import ModelSpec, View
+from ..sampling import axes
 from .offset_shifting import temporal_spans
 from .sweep import Footprint
 
@@ -49,8 +51,7 @@ def gather_cells(yaw: float, pitch: float, fov: float, size: int, rows: int, col
 
 def seen_cells(directions: Tensor, yaw: float, pitch: float, fov: float, size: int) -> tuple[Tensor, Tensor]:
     """Cells (n,) of those with ``directions`` (rows, columns, 3) that lie in a view, and their nearest pixel (n,)."""
-    axes = sphere.tilt(torch.eye(3)[None], torch.tensor([yaw]), torch.tensor([pitch]))[0]
-    right, ahead, up = (directions.flatten(0, 1) @ axes.T).unbind(-1)
+    right, ahead, up = (directions.flatten(0, 1) @ axes(yaw, pitch).T).unbind(-1)
     reach = ahead.clamp(min=1e-6) * math.tan(fov / 2)
     x, y = right / reach, -up / reach
     seen = ((ahead > 0) & (x.abs() < 1) & (y.abs() < 1)).nonzero()[:, 0]

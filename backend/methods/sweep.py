@@ -1,4 +1,4 @@
-"""One order-dependent denoising step, as DynamicScaler has it (arXiv 2412.11100, sections 3.2 and 3.4).
+"""One order-dependent denoising step, as DynamicScaler has it (arXiv 2412.11100: mask M_d, noise re-balancing).
 
 Windows are visited one after the other on one canvas, and each overwrites what it covers. So a window finds cells that
 an earlier one of the same step has already denoised (the mask M_d): they are noised back before it reads them, or the
