@@ -83,6 +83,8 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     from ..evaluation import report, suite
     from ..evaluation.scorers import load_scorers
 
+    if options.scorer:
+        progress.note("Trying the scorers")
     scorers = load_scorers(options.scorer or ())
     failures = {}
     if not options.report_only:
@@ -90,8 +92,7 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
         failures = suite.run(settings, folder, show, scorers=scorers, workers=workers)
     progress.note("Writing the report")
     found = suite.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
-    for event in suite.write(found, folder):
-        progress(event)
+    suite.write(found, folder, progress)
     progress.clear()
     if not options.json:
         print(report.markdown(found))

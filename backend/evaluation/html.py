@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..protocol import Event, phase
 from . import embeds, plots
 from .calibration import RATIOS
 from .report import MEANINGS, VIEW_BANDS, making_s, shown, times, verdict, view_span
@@ -24,15 +25,18 @@ _NO_PLOT = ("flicker", "motion", "repetition")
 _PLOT_TITLES = {"evaluations": "evaluations per sky", "making_s": "seconds to make a sky"}
 
 
-def page(suite: dict[str, Any], folder: Path) -> str:
-    """The whole page from the content of ``suite.json``; the movies are read from the job folders in ``folder``."""
+def page(suite: dict[str, Any], folder: Path, announce: Callable[[Event], None] = lambda event: None) -> str:
+    """The whole page from the content of ``suite.json``; the movies are read from the job folders in ``folder``.
+
+    ``announce`` gets ``phase`` events: a second or more a sheet at 1024x512.
+    """
     groups = [group for group in suite["groups"] if group["skies"]]
     body = [
         _head(suite),
         _section("Figures", _figures(suite, groups)),
         _section("Plots", _plots(suite, groups)),
         _section("By direction", _maps(groups)),
-        _section("Skies", _sheets(suite, groups, folder)),
+        _section("Skies", _sheets(suite, groups, folder, announce)),
         _section("Moving", _clips(suite, groups, folder)),
         _section("What failed", _failures(suite)),
         _section("What the figures mean", _meanings(groups)),
@@ -156,14 +160,17 @@ def _members(suite: dict[str, Any], group: dict[str, Any]) -> list[dict[str, Any
     return list(found.values())
 
 
-def _sheets(suite: dict[str, Any], groups: Sequence[dict[str, Any]], folder: Path) -> str:
+def _sheets(
+    suite: dict[str, Any], groups: Sequence[dict[str, Any]], folder: Path, announce: Callable[[Event], None]
+) -> str:
     if not groups:
         return ""
     most = int(PAGE_BYTES * _SHEETS_SHARE / len(groups))
     parts = [
         "<p>One sky a prompt: the panorama, the view ahead, the view up. Touch or click a sheet to enlarge it.</p>"
     ]
-    for group in groups:
+    for number, group in enumerate(groups):
+        announce(phase("sheets", number, len(groups), "sheet"))
         cells = [embeds.sky_cell(_movie(folder, sky), sky["prompt"]) for sky in _members(suite, group)]
         title = escape(f"{group['method']}, {group['steps']} steps", quote=True)
         uri = embeds.jpeg_uri(embeds.grid(cells), most)
@@ -171,6 +178,7 @@ def _sheets(suite: dict[str, Any], groups: Sequence[dict[str, Any]], folder: Pat
             f'<figure><figcaption>{title}</figcaption><label class="sheet"><input type="checkbox">'
             f'<img alt="{title}" src="{uri}"></label></figure>'
         )
+    announce(phase("sheets", len(groups), len(groups), "sheet"))
     return f'{parts[0]}<div class="sheets">{"".join(parts[1:])}</div>'
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..jobs import runner, store
 from ..media.files import atomic_write, writing
-from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed, finite, phase
+from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed, finite
 
 if TYPE_CHECKING:
     from .scorers import NamedScorer
@@ -355,8 +355,8 @@ def _processor() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def write(found: dict[str, Any], folder: Path) -> Iterator[Event]:
-    """Write ``suite.json``, ``tables.md`` and ``report.html`` into ``folder``. Yields ``phase`` events."""
+def write(found: dict[str, Any], folder: Path, announce: Callable[[Event], None]) -> None:
+    """Write ``suite.json``, ``tables.md`` and ``report.html`` into ``folder``; ``announce`` gets ``phase`` events."""
     from .html import page
     from .report import markdown
 
@@ -365,6 +365,4 @@ def write(found: dict[str, Any], folder: Path) -> Iterator[Event]:
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     atomic_write(folder / "suite.json", text.encode())
     atomic_write(folder / "tables.md", markdown(found).encode())
-    yield phase("report", 0, 1, "page")
-    atomic_write(folder / "report.html", page(found, folder).encode())
-    yield phase("report", 1, 1, "page")
+    atomic_write(folder / "report.html", page(found, folder, announce).encode())

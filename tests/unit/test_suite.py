@@ -334,7 +334,9 @@ class Page(HTMLParser):
 
 def test_the_report_is_one_whole_page_that_needs_nothing_else(finished: Path, tmp_path: Path) -> None:
     found = suite.document(SMALL, finished, {}, (), "python3 -m backend evaluate --suite")
-    list(suite.write(found, finished))
+    events: list[Event] = []
+    suite.write(found, finished, events.append)
+    assert [event.data["done"] for event in events] == [0, 1, 2]
     text = (finished / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
