@@ -61,8 +61,8 @@ def _video(path: Path) -> Path:
 
 
 def _write_page(path: Path, figures: dict[str, Any], target: Path, argv: list[str]) -> None:
+    from ..evaluation.document import document_of_one
     from ..evaluation.html import page
-    from ..evaluation.suite import document_of_one
     from ..media.files import atomic_write
 
     atomic_write(target, page(document_of_one(path, figures, _command(argv)), path.parent).encode())
@@ -80,7 +80,7 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     enter_runtime(argv)
     progress = Progress(sys.stderr)
     progress.note("Starting")
-    from ..evaluation import report, suite
+    from ..evaluation import document, report, suite
     from ..evaluation.scorers import load_scorers
 
     if options.scorer:
@@ -91,8 +91,8 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
         show = _Shown(progress, sys.stderr.isatty())
         failures = suite.run(settings, folder, show, scorers=scorers, workers=workers)
     progress.note("Writing the report")
-    found = suite.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
-    suite.write(found, folder, progress)
+    found = document.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
+    document.write(found, folder, progress)
     progress.clear()
     if not options.json:
         print(report.markdown(found))

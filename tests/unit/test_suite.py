@@ -20,7 +20,7 @@ import pytest
 
 from backend import commands
 from backend.commands import evaluate
-from backend.evaluation import embeds, html, plots, references, report, scorers, suite, summary
+from backend.evaluation import document, embeds, html, plots, references, report, scorers, suite, summary
 from backend.evaluation.views import ALL_ROUND
 from backend.media.video import VideoWriter
 from backend.protocol import METHODS, Event, SkyloopError
@@ -169,7 +169,7 @@ def test_a_failed_sky_is_told_and_does_not_stop_the_rest(tmp_path: Path, monkeyp
     failures = suite.run(settings, tmp_path, quiet, make_engine=lambda threads: CountingEngine())
     assert set(failures) == {"skyloop-s2-01-seed1"}  # not even begun, since the prompt has no references
     assert failures["skyloop-s2-01-seed1"]["kind"] == "out_of_memory"
-    found = suite.document(settings, tmp_path, failures)
+    found = document.document(settings, tmp_path, failures)
     assert [("error" in sky, "figures" in sky) for sky in found["skies"]] == [(True, False), (False, True)]
     assert (found["groups"][0]["asked"], found["groups"][0]["skies"]) == (2, 1)
     assert "skyloop-s2-01-seed1" in html.page(found, tmp_path)
@@ -333,9 +333,9 @@ class Page(HTMLParser):
 
 
 def test_the_report_is_one_whole_page_that_needs_nothing_else(finished: Path, tmp_path: Path) -> None:
-    found = suite.document(SMALL, finished, {}, (), "python3 -m backend evaluate --suite")
+    found = document.document(SMALL, finished, {}, (), "python3 -m backend evaluate --suite")
     events: list[Event] = []
-    suite.write(found, finished, events.append)
+    document.write(found, finished, events.append)
     assert [event.data["done"] for event in events] == [0, 1, 2]
     text = (finished / "report.html").read_text(encoding="utf-8")
     page = Page(text)
@@ -357,7 +357,7 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(finished: Path, tm
 
 
 def test_the_markdown_has_a_row_a_figure_and_a_column_a_method(finished: Path) -> None:
-    found = suite.document(SMALL, finished, {})
+    found = document.document(SMALL, finished, {})
     lines = report.markdown(found).splitlines()
     header = next(line for line in lines if line.startswith("| figure"))
     assert header == "| figure | band | skyloop (2) | independent (2) |"
@@ -471,13 +471,13 @@ def test_scorers_of_one_name_are_refused() -> None:
 def test_scores_stand_beside_the_figures_and_are_kept(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = scorers.load_scorers(["mine=my_scorer:blue"])
     assert suite.run(SMALL, finished, quiet, scorers=loaded) == {}
-    found = suite.document(SMALL, finished, {}, ["mine=my_scorer:blue"])
+    found = document.document(SMALL, finished, {}, ["mine=my_scorer:blue"])
     assert found["groups"][0]["figures"]["mine.letters"]["mean"] == np.mean([len(prompt) for prompt in SMALL.prompts])
     assert "mine.letters" in report.markdown(found)
     assert "mine.letters" in html.page(found, finished)
     monkeypatch.setattr(scorers, "perspective_views", lambda path: pytest.fail("all are scored"))
     assert suite.run(SMALL, finished, quiet, scorers=loaded) == {}
-    assert "mine.letters" not in suite.document(SMALL, finished, {})["groups"][0]["figures"]
+    assert "mine.letters" not in document.document(SMALL, finished, {})["groups"][0]["figures"]
 
 
 def test_means_are_finite_whatever_stands_still() -> None:
