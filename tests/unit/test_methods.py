@@ -17,6 +17,7 @@ from backend import sphere
 from backend.charts import Chart
 from backend.conditioning import Prompts
 from backend.denoise import Canvas
+from backend.evaluation.borders import border_arcs
 from backend.fields import Fields
 from backend.media.video import read_frames
 from backend.methods import Task, method, offset_shifting, projection, sweep
@@ -389,6 +390,18 @@ def test_the_learned_places_are_stretched_in_order() -> None:
     torch.testing.assert_close(stretched[:, 3], stretched[:, 30])
 
 
+def test_the_built_in_denoiser_takes_other_sizes() -> None:
+    torch.manual_seed(0)
+    denoiser = builtin.Denoiser(dim=64, depth=2)
+    torch.nn.init.normal_(denoiser.out.weight)  # zero at first, so that anything would do
+    text = builtin.Condition(torch.zeros(1, 3, 256), torch.zeros(1, 3, dtype=torch.bool), torch.full((1, 3), 0.1))
+    wide = torch.randn(1, 12, 16, 16, 48)
+    velocity = denoiser(wide, torch.tensor([0.5]), text)
+    assert velocity.shape == wide.shape
+    assert bool(velocity.isfinite().all())
+    assert velocity.detach().std() > 0
+
+
 # --- From the request to the movie
 
 
@@ -412,6 +425,15 @@ def test_every_method_makes_every_movie(
     frames = list(read_frames(tmp_path / "sky.mp4"))
     assert len(frames) == request.frames
     assert all(f.shape == (request.height, request.width, 3) and f.std() > 1 for f in frames) or request.steps == 1
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "skyloop"])
+def test_the_last_borders_are_known(name: str) -> None:
+    """What the border figure needs: the windows of the last step, of which the last writer owns what it covers."""
+    canvas, _ = compose(name, replace(SMALL, width=512, height=256, steps=2))
+    arcs = border_arcs(canvas.charts, canvas.windows, spacing_deg=4.0)
+    assert arcs is not None
+    assert len(arcs[0]) > (15 if name == "native" else 60)
 
 
 @pytest.mark.parametrize("name", BASELINES)
