@@ -1,15 +1,15 @@
 """From latents to pictures a block at a time, in device memory that depends neither on their size nor on their number.
 
 Charts are decoded tile by tile, each with the halo that makes it exactly what decoding the whole chart would give. The
-decoded tiles wait on the host, as many as fit, for the blocks of the picture that show a part of them; a block reads
-its box of each chart, bicubically, and charts blend by ownership.
+decoded tiles wait, as many as fit, for the blocks of the picture that show a part of them; a block reads its box of
+each chart, bicubically, and charts blend by ownership.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,9 @@ from .models.base import VideoModel
 # What it holds on the way stays below what a batch of windows takes.
 CELLS_AT_ONCE = 1 << 14
 FRAMES_AT_ONCE = 4
-# Decoded tiles on the host: all those of a frame of 8192x4096.
-KEPT_BYTES = 384 << 20
+# Decoded tiles wait on the device where all those of a few frames fit into this, else on the host: there as many as a
+# frame of 8192x4096 has.
+KEPT_ON_DEVICE_BYTES, KEPT_BYTES = 48 << 20, 384 << 20
 # A box of decoded cells that a block of the picture reads, over all frames, is at most this many times CELLS_AT_ONCE.
 BOX = 4
 _SAMPLES = 33
@@ -82,24 +83,36 @@ class Decoder:
         self.model, self.charts, self.latents, self.at_once = model, charts, latents, at_once
         self.frames = range(0)
         self.tiles = [tiles(c.rows, c.columns, c.wrap, model.halo) for c in charts]
-        largest = max(t.size for of_chart in self.tiles for t in of_chart)
-        self._kept = lru_cache(max(1, KEPT_BYTES // (at_once * largest * model.spec.ratio**2 * 12)))(self._decode)
+        sizes, cell_bytes = [t.size for of_chart in self.tiles for t in of_chart], at_once * model.spec.ratio**2 * 3 * 4
+        self.place = model.device if sum(sizes) * cell_bytes <= KEPT_ON_DEVICE_BYTES else torch.device("cpu")
+        self.most = max(1, KEPT_BYTES // (max(sizes) * cell_bytes))
+        self._kept: OrderedDict[tuple[int, Block], Tensor] = OrderedDict()
+
+    def _tile(self, chart: int, tile: Block, frames: range) -> Tensor:
+        key = (chart, tile)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        else:
+            if len(self._kept) == self.most:
+                self._kept.popitem(last=False)
+            self._kept[key] = self._decode(chart, tile, frames)
+        return self._kept[key]
 
     def _decode(self, chart: int, tile: Block, frames: range) -> Tensor:
         around, ratio = haloed(tile, self.charts[chart], self.model.halo), self.model.spec.ratio
         rows, columns = torch.tensor(around.rows), torch.tensor(around.columns) % self.charts[chart].columns
         z = self.latents[chart][:, frames.start : frames.stop, rows[:, None], columns].transpose(0, 1)
         top, left = ((t.start - a.start) * ratio for t, a in zip(tile, around, strict=True))
-        picture = self.model.decode(z)
-        return picture[..., top : top + len(tile.rows) * ratio, left : left + len(tile.columns) * ratio].cpu()
+        picture = self.model.decode(z)[..., top : top + len(tile.rows) * ratio, left : left + len(tile.columns) * ratio]
+        return picture.to(self.place, copy=True)  # without its halo
 
     def __call__(self, chart: int, box: Block, frames: range) -> Tensor:
-        """RGB (n, 3, height, width) in [0, 1], on the host, of a box of a chart's cells (it may go around)."""
+        """RGB (n, 3, height, width) in [0, 1] of a box of a chart's cells (it may go around)."""
         if frames != self.frames:
-            self._kept.cache_clear()
+            self._kept.clear()
             self.frames = frames
         ratio, around = self.model.spec.ratio, self.charts[chart].columns
-        out = torch.empty(len(frames), 3, len(box.rows) * ratio, len(box.columns) * ratio)
+        out = torch.empty(len(frames), 3, len(box.rows) * ratio, len(box.columns) * ratio, device=self.place)
         for tile in self.tiles[chart]:
             for turn in range(box.columns.start // around, -(-box.columns.stop // around)):
                 there = Block(tile.rows, range(tile.columns.start + turn * around, tile.columns.stop + turn * around))
@@ -108,7 +121,7 @@ class Decoder:
                 )
                 if rows and columns:
                     part = Block(rows, columns)
-                    source = self._kept(chart, tile, frames)
+                    source = self._tile(chart, tile, frames)
                     out[_pixels(part, box, ratio)] = source[_pixels(part, there, ratio)]
         return out
 
@@ -123,9 +136,8 @@ def coordinates(
     sources: Sequence[Chart], target: Chart, rows: Tensor, columns: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """For each source chart its coordinates u, v and its share in the cells ``rows`` x ``columns`` of ``target``."""
-    v, u = torch.meshgrid(
-        (rows + 0.5) * (2 / target.rows) - 1, (columns + 0.5) * (2 / target.columns) - 1, indexing="ij"
-    )
+    across, down = ((at + 0.5) * (2 / n) - 1 for at, n in ((columns, target.columns), (rows, target.rows)))
+    v, u = torch.meshgrid(down, across, indexing="ij")
     if not target.on_sphere:
         return [(u, v, torch.ones_like(u))]
     return covering(list(sources), target.directions(u, v))
@@ -171,7 +183,7 @@ class Renderer:
     def __init__(self, decoder: Decoder, target: Chart) -> None:
         """``target``: the picture as a chart of its own kind (``erp`` for a frame), rows and columns being pixels."""
         self.decoder, self.target, self.device = decoder, target, decoder.model.device
-        self._last_readings = lru_cache(1)(self._readings)
+        self._last: tuple[Block, list[Reading]] | None = None
 
     def blocks(self) -> list[Block]:
         """The whole picture in blocks small enough for the device, halved where they are longest."""
@@ -200,6 +212,11 @@ class Renderer:
         return max(boxes)
 
     def _readings(self, block: Block) -> list[Reading]:
+        if self._last is None or self._last[0] != block:
+            self._last = (block, self._look(block))
+        return self._last[1]
+
+    def _look(self, block: Block) -> list[Reading]:
         rows, columns = (torch.arange(r.start, r.stop, device=self.device) for r in block)
         found = []
         for k, (u, v, share) in enumerate(coordinates(self.decoder.charts, self.target, rows, columns)):
@@ -220,7 +237,7 @@ class Renderer:
     def __call__(self, block: Block, frames: range) -> Tensor:
         """The block's pixels, (n, 3, height, width) in [0, 1] on the device."""
         total = torch.zeros(len(frames), 3, len(block.rows), len(block.columns), device=self.device)
-        for r in self._last_readings(block):
+        for r in self._readings(block):
             image = self.decoder(r.chart, r.box, frames).to(self.device)
             total[:, :, r.rows] += sphere.sample(image, r.u, r.v, mode="bicubic") * r.share
         return total.clamp(0, 1)

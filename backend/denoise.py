@@ -19,7 +19,7 @@ from .protocol import ErrorKind, SkyloopError
 from .solver import solver_step
 from .windows import Window, layout
 
-# Of a canvas on the disk, what is in memory at once: so many cells while a step is taken, and so many batches of windows.
+# What is in memory of a canvas on the disk: so many cells while a step is taken, and so many batches of windows.
 CELLS_AT_ONCE = 1 << 17
 BATCHES_PER_RELEASE = 16
 
