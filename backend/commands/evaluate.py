@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from .generate import check_folder
 from .inside import enter_runtime
 from .progress import Progress
 
-_OF_SUITE = ("out", "prompts", "seeds", "methods", "steps", "size", "frames", "device", "workers", "report_only")
-_OF_SUITE += ("scorer",)
+_OF_SUITE = ("out", "prompts", "seeds", "methods", "steps", "size", "frames", "device", "workers")
+_OF_SUITE += ("minutes", "report_only", "scorer")
 
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
@@ -74,6 +76,8 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     workers = 1 if options.workers is None else options.workers
     if not 1 <= workers <= 64:
         raise bad_request(f"workers {workers}: use 1 to 64.")
+    if options.minutes is not None and not options.minutes > 0:
+        raise bad_request(f"minutes {options.minutes:g}: use more than 0.")
     check_folder(folder)
     if options.report_only and not (folder / "jobs").is_dir():
         raise bad_request(f"{folder} has no skies of a suite.", "Leave out --report-only to make them.")
@@ -89,7 +93,12 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     failures = {}
     if not options.report_only:
         show = _Shown(progress, sys.stderr.isatty())
-        failures = suite.run(settings, folder, show, scorers=scorers, workers=workers)
+        end_s = time.monotonic() + 60 * (math.inf if options.minutes is None else options.minutes)
+
+        def more() -> bool:
+            return time.monotonic() < end_s
+
+        failures = suite.run(settings, folder, show, scorers=scorers, workers=workers, more=more)
     progress.note("Writing the report")
     found = document.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
     document.write(found, folder, progress)

@@ -85,6 +85,12 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--frames", type=int, metavar="N", help=f"length (default {_DEFAULT.frames})")
     add("--device", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--workers", type=int, metavar="N", help="processes at once, which use a graphics card better (default 1)")
+    add(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="begin no sky after that; the same command goes on later",
+    )
     add("--report-only", action="store_true", default=None, help="make no sky, report on those that are there")
     add("--scorer", action="append", metavar="NAME=MODULE:CALLABLE",
         help="an outside score of each sky, such as CLIP; repeatable (see backend/evaluation/scorers.py)")  # fmt: skip

@@ -44,12 +44,13 @@ class Settings:
     device: str = "auto"
 
     def skies(self, folder: Path) -> list[Task]:
-        """A task a sky, all methods of a prompt in turn. Raises ``SkyloopError(bad_request)``."""
+        """A task a sky, the methods in turn. Raises ``SkyloopError(bad_request)``."""
         if not 1 <= self.seeds <= 1000:
             raise bad_request(f"seeds {self.seeds}: use 1 to 1000.")
         tasks = []
-        for (number, prompt), seed, steps, method in product(
-            enumerate(self.prompts, 1), range(1, self.seeds + 1), self.steps, self.methods
+        # Seeds last, so that what is there early has every prompt in it.
+        for seed, (number, prompt), steps, method in product(
+            range(1, self.seeds + 1), enumerate(self.prompts, 1), self.steps, self.methods
         ):
             request = GenerateRequest(
                 prompt=prompt, width=self.width, height=self.height, frames=self.frames,
@@ -138,30 +139,37 @@ def run(
     scorers: Sequence[NamedScorer] = (),
     workers: int = 1,
     make_engine: Callable[[int], Any] | None = None,
+    more: Callable[[], bool] = lambda: True,
 ) -> dict[str, Failure]:
     """Make the skies that are not there yet, their references first, then their outside scores.
 
+    No further sky is begun once ``more`` says so.
     Returns why what failed did, by the name of the sky. A failure does not stop the rest.
     """
     todo = [task for task in settings.skies(folder) if not finished(task)]
-    make_engine = make_engine or _engine
-    unmade = _perform("references", missing_references(todo), report, make_engine, workers)
+    do = partial(_perform, report=report, make_engine=make_engine or _engine, workers=workers, more=more)
+    unmade = do("references", missing_references(todo))
     lacking = {task.number: failure for task, failure in unmade.items()}
     # Without its yardstick a sky is not worth the time.
     able = [task for task in todo if task.number not in lacking]
     failures = {task.name: lacking[task.number] for task in todo if task.number in lacking}
-    made = _perform("skies", able, report, make_engine, workers)
-    failures |= {task.name: failure for task, failure in made.items()}
+    failures |= {task.name: failure for task, failure in do("skies", able).items()}
     return failures | _score([task for task in settings.skies(folder) if finished(task)], scorers, report)
 
 
 def _perform(
-    name: str, tasks: Sequence[Task], report: Report, make_engine: Callable[[int], Any], workers: int
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    report: Report,
+    make_engine: Callable[[int], Any],
+    workers: int,
+    more: Callable[[], bool],
 ) -> dict[Task, Failure]:
     from .workers import perform
 
     tally, failures = Tally(name, len(tasks)), {}
-    for task, failure in perform(_work, tasks, make_engine, partial(report, tally), workers):
+    for task, failure in perform(_work, tasks, make_engine, partial(report, tally), workers, more):
         tally.done += 1
         if failure:
             tally.failed += 1

@@ -36,18 +36,25 @@ def perform(
     make_engine: Callable[[int], Any],
     announce: Callable[[Event], None],
     workers: int = 1,
+    more: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[T, Failure | None]]:
     """Do all tasks; yields each when it is finished, with why it failed or None. Closing the iterator cancels.
+
+    No further task is begun once ``more`` says so; those at work are finished.
 
     ``work`` and ``make_engine`` are module-level functions, so that another process finds them by name. An engine is
     made for a process that may use so many threads, 0: as many as it likes. ``announce`` gets the events of all tasks
     at work. A process that dies fails its task only.
     """
+    if not more():
+        return
     if workers > 1 and len(tasks) > 1:
-        yield from _in_processes(work, tasks, make_engine, announce, min(workers, len(tasks)))
+        yield from _in_processes(work, tasks, make_engine, announce, min(workers, len(tasks)), more)
         return
     engine = make_engine(0) if tasks else None
     for task in tasks:
+        if not more():
+            return
         yield task, work(task, engine, announce, lambda: False)
 
 
@@ -67,7 +74,12 @@ class _Worker:
 
 
 def _in_processes(
-    work: Work[T], tasks: Sequence[T], make_engine: Callable[[int], Any], announce: Callable[[Event], None], count: int
+    work: Work[T],
+    tasks: Sequence[T],
+    make_engine: Callable[[int], Any],
+    announce: Callable[[Event], None],
+    count: int,
+    more: Callable[[], bool],
 ) -> Iterator[tuple[T, Failure | None]]:
     serve = _Serve(work, make_engine, max(1, (os.cpu_count() or 1) // count))
     waiting = deque(tasks)
@@ -84,14 +96,14 @@ def _in_processes(
                     worker.process.join()
                     message = _lost(worker.process.exitcode)
                     workers.remove(worker)
-                    worker, task = _Worker(serve) if waiting else None, worker.task
+                    worker, task = _Worker(serve) if waiting and more() else None, worker.task
                     workers += [worker] if worker else []
                 else:
                     if isinstance(message, Event):
                         announce(message)
                         continue
                     task, worker.task = worker.task, None
-                if worker and waiting:
+                if worker and waiting and more():
                     worker.take(waiting.popleft())
                 yield task, message
     finally:

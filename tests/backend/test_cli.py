@@ -437,6 +437,7 @@ BAD_EVALUATIONS = {
     "steps": (["--suite", "--out", "{out}", "--steps", "8,1000"], "steps 1000"),
     "no seeds": (["--suite", "--out", "{out}", "--seeds", "0"], "seeds 0"),
     "no workers": (["--suite", "--out", "{out}", "--workers", "0"], "workers 0"),
+    "no minutes": (["--suite", "--out", "{out}", "--minutes", "0"], "minutes 0"),
     "size": (["--suite", "--out", "{out}", "--size", "512x512"], "twice as wide"),
     "report on nothing": (["--suite", "--out", "{out}", "--report-only"], "has no skies"),
     "missing prompts": (["--suite", "--out", "{out}", "--prompts", "{out}/none.txt"], "none.txt cannot be read"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -209,6 +210,28 @@ def test_the_command_prints_the_tables_and_where_the_page_is(
     assert out.splitlines()[-1] == str(finished / "report.html")
     assert command(finished, "--json", "--report-only") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((finished / "suite.json").read_text(encoding="utf-8"))
+
+
+def test_the_command_begins_no_sky_when_its_minutes_are_over(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(tmp_path / "out", "--minutes", "1e-9") == 0
+    assert not (tmp_path / "out" / "jobs").exists()
+    assert "0 of 4 skies" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def oracle_engine(threads: int) -> OracleEngine:
+    assert threads > 0
+    return OracleEngine()
+
+
+@pytest.mark.usefixtures("one_seed")
+def test_skies_are_made_in_other_processes_too(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "references", tmp_path / "references")
+    assert suite.run(SMALL, tmp_path, quiet, workers=2, make_engine=oracle_engine) == {}
+    for task in SMALL.skies(tmp_path):
+        here, there = tmp_path / "jobs" / task.name, finished / "jobs" / task.name
+        assert (here / "sky.mp4").read_bytes() == (there / "sky.mp4").read_bytes()
 
 
 def test_the_command_fails_in_one_line_after_the_report_when_a_sky_failed(

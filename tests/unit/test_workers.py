@@ -35,6 +35,14 @@ def test_worker_processes_do_every_task_and_survive_the_death_of_one() -> None:
     assert sorted(seen) == [1, 2, 3]
 
 
+def test_no_task_is_begun_when_there_is_no_time_for_more() -> None:
+    for workers in (1, 2):
+        more = iter([True, True, True, False, False, False]).__next__
+        found = dict(perform(square, [2, 4, 6, 8, 10], make_word, lambda event: None, workers, more))
+        assert 2 <= len(found) <= 4
+        assert set(found.values()) == {None}  # those at work were finished
+
+
 def test_one_worker_is_this_process() -> None:
     found = list(perform(square, [1, 2], lambda threads: f"{os.getpid()} {threads}", lambda event: None))
     assert found == [(1, {"message": f"{os.getpid()} 0 1"}), (2, None)]
