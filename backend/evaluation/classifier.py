@@ -52,7 +52,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class SceneClassifier(nn.Module):
-    """Eight convolutions (330 000 weights), one linear layer over mean and maximum. ``attributes``: name -> values."""
+    """Eight convolutions (331 000 weights), one linear layer over mean and maximum. ``attributes``: name -> values."""
 
     def __init__(self, attributes: dict[str, list[str]]) -> None:
         super().__init__()
