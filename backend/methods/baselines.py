@@ -65,7 +65,7 @@ def run(
     model, request = model or task.model, task.request
     chart = panorama_chart(request, task.model.spec)
     latents = white_noise([chart], model.spec.channels, task.frames, task.generator(), task.fields)
-    canvas = Canvas([chart], latents, request.loop, request.motion / request.fps)
+    canvas = Canvas([chart], latents, request.loop, task.frame_step_s)
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
     yield from denoise(model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of)
     return canvas
@@ -114,7 +114,8 @@ def native(task: Task) -> Denoising:
 
     The canvas is read from another column on at every step, which costs nothing and heals the join (as in 360DVD and
     PanoWan). A model that was trained on small perspective windows is far outside what it knows here: it has seen
-    neither so many cells nor so wide a view (the built-in model answers as for its widest, 110°).
+    neither so many cells nor so wide a view (the built-in model answers as for its widest, 110°). One evaluation costs
+    as much as all windows that would cover the canvas, or more, and memory grows with the canvas.
     """
     chart, spec = panorama_chart(task.request, task.model.spec), task.model.spec
     rows = Span(torch.arange(chart.rows), torch.ones(chart.rows))
