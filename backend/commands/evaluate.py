@@ -72,35 +72,17 @@ def _write_page(path: Path, figures: dict[str, Any], target: Path, argv: list[st
 
 def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Run the suite, with everything that can be known to be wrong refused before the runtime is made."""
-    folder, settings = _settings(options)
-    workers = 1 if options.workers is None else options.workers
-    if not 1 <= workers <= 64:
-        raise bad_request(f"workers {workers}: use 1 to 64.")
-    if options.minutes is not None and not options.minutes > 0:
-        raise bad_request(f"minutes {options.minutes:g}: use more than 0.")
-    check_folder(folder)
-    if options.report_only and not (folder / "jobs").is_dir():
-        raise bad_request(f"{folder} has no skies of a suite.", "Leave out --report-only to make them.")
+    settings = _settings(options)
+    folder: Path = options.out.absolute()
     enter_runtime(argv)
     progress = Progress(sys.stderr)
     progress.note("Starting")
-    from ..evaluation import document, report, suite
-    from ..evaluation.scorers import load_scorers
+    from ..evaluation import document, report
 
-    if options.scorer:
-        progress.note("Trying the scorers")
-    scorers = load_scorers(options.scorer or ())
-    failures = {}
-    if not options.report_only:
-        show = _Shown(progress, sys.stderr.isatty())
-        end_s = time.monotonic() + 60 * (math.inf if options.minutes is None else options.minutes)
-
-        def more() -> bool:
-            return time.monotonic() < end_s
-
-        failures = suite.run(settings, folder, show, scorers=scorers, workers=workers, more=more)
+    given = options.scorer or []
+    failures = {} if options.report_only else _make(options, settings, folder, progress)
     progress.note("Writing the report")
-    found = document.document(settings, folder, failures, [scorer.given for scorer in scorers], _command(argv))
+    found = document.document(settings, folder, failures, given, _command(argv))
     document.write(found, folder, progress)
     progress.clear()
     if not options.json:
@@ -114,18 +96,42 @@ def _suite(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     return found
 
 
-def _settings(options: argparse.Namespace) -> tuple[Path, Settings]:
+def _make(options: argparse.Namespace, settings: Settings, folder: Path, progress: Progress) -> dict[str, Any]:
+    from ..evaluation import suite
+    from ..evaluation.scorers import load_scorers
+
+    if options.scorer:
+        progress.note("Trying the scorers")
+    scorers = load_scorers(options.scorer or ())
+    end_s = time.monotonic() + 60 * (math.inf if options.minutes is None else options.minutes)
+
+    def more() -> bool:
+        return time.monotonic() < end_s
+
+    show = _Shown(progress, sys.stderr.isatty())
+    return suite.run(settings, folder, show, scorers=scorers, workers=options.workers or 1, more=more)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """What to run; raises ``SkyloopError(bad_request)`` for whatever is wrong in the options."""
     if options.path is not None or options.html is not None:
         raise bad_request("--suite makes its own skies and page.", "Leave out PATH and --html.")
     if options.out is None:
         raise bad_request("--suite needs a folder.", "Give one with --out DIR.")
+    if options.workers is not None and not 1 <= options.workers <= 64:
+        raise bad_request(f"workers {options.workers}: use 1 to 64.")
+    if options.minutes is not None and not options.minutes > 0:
+        raise bad_request(f"minutes {options.minutes:g}: use more than 0.")
     given = {name: value for name in ("seeds", "methods", "steps", "frames", "device")
              if (value := getattr(options, name)) is not None}  # fmt: skip
     if options.size is not None:
         given |= {"width": options.size[0], "height": options.size[1]}
     settings = Settings(prompts=read_prompts(options.prompts or PROMPTS), **given)
     settings.skies(options.out)  # checks every request
-    return options.out.absolute(), settings
+    check_folder(options.out)
+    if options.report_only and not (options.out / "jobs").is_dir():
+        raise bad_request(f"{options.out} has no skies of a suite.", "Leave out --report-only to make them.")
+    return settings
 
 
 def _command(argv: list[str]) -> str:

@@ -128,7 +128,7 @@ class Tally:
 
 
 Report = Callable[[Tally, Event | None], None]
-"""Told after each task (None), and of what the tasks at work do."""
+"""Told before the first task and after each (None), and of what the tasks at work do."""
 
 
 def run(
@@ -144,17 +144,20 @@ def run(
     """Make the skies that are not there yet, their references first, then their outside scores.
 
     No further sky is begun once ``more`` says so.
-    Returns why what failed did, by the name of the sky. A failure does not stop the rest.
+    Returns why what failed did, by the name of the sky. A failure does not stop the rest. Raises
+    ``SkyloopError(bad_request)`` when another suite is at work in the folder.
     """
-    todo = [task for task in settings.skies(folder) if not finished(task)]
     do = partial(_perform, report=report, make_engine=make_engine or _engine, workers=workers, more=more)
-    unmade = do("references", missing_references(todo))
-    lacking = {task.number: failure for task, failure in unmade.items()}
-    # Without its yardstick a sky is not worth the time.
-    able = [task for task in todo if task.number not in lacking]
-    failures = {task.name: lacking[task.number] for task in todo if task.number in lacking}
-    failures |= {task.name: failure for task, failure in do("skies", able).items()}
-    return failures | _score([task for task in settings.skies(folder) if finished(task)], scorers, report)
+    skies = settings.skies(folder)
+    with store.Job(folder, str(folder)).locked():  # two at once would make everything twice
+        todo = [task for task in skies if not finished(task)]
+        unmade = do("references", missing_references(todo))
+        lacking = {task.number: failure for task, failure in unmade.items()}
+        # Without its yardstick a sky is not worth the time.
+        able = [task for task in todo if task.number not in lacking]
+        failures = {task.name: lacking[task.number] for task in todo if task.number in lacking}
+        failures |= {task.name: failure for task, failure in do("skies", able).items()}
+        return failures | _score([task for task in skies if finished(task)], scorers, report)
 
 
 def _perform(
@@ -169,6 +172,8 @@ def _perform(
     from .workers import perform
 
     tally, failures = Tally(name, len(tasks)), {}
+    if tasks:
+        report(tally, None)
     for task, failure in perform(_work, tasks, make_engine, partial(report, tally), workers, more):
         tally.done += 1
         if failure:

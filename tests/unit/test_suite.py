@@ -23,6 +23,7 @@ from backend import commands
 from backend.commands import evaluate
 from backend.evaluation import document, embeds, html, plots, references, report, scorers, suite, summary
 from backend.evaluation.views import ALL_ROUND
+from backend.jobs import store
 from backend.media.video import VideoWriter
 from backend.protocol import METHODS, Event, SkyloopError
 from backend.training import captions
@@ -160,7 +161,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_makes_the_rest(tmp_path:
             made.append(f"{tally.name} {tally.done} of {tally.total}")
 
     assert suite.run(settings, tmp_path, note, make_engine=lambda threads: OracleEngine()) == {}
-    assert made == ["skies 1 of 1"]
+    assert made == ["skies 0 of 1", "skies 1 of 1"]
 
 
 @pytest.mark.usefixtures("one_seed")
@@ -174,6 +175,11 @@ def test_a_failed_sky_is_told_and_does_not_stop_the_rest(tmp_path: Path, monkeyp
     assert [("error" in sky, "figures" in sky) for sky in found["skies"]] == [(True, False), (False, True)]
     assert (found["groups"][0]["asked"], found["groups"][0]["skies"]) == (2, 1)
     assert "skyloop-s2-01-seed1" in html.page(found, tmp_path)
+
+
+def test_a_folder_is_for_one_suite_at_a_time(tmp_path: Path) -> None:
+    with store.Job(tmp_path, "").locked(), pytest.raises(SkyloopError, match="at work"):
+        suite.run(SMALL, tmp_path, quiet, make_engine=lambda threads: OracleEngine())
 
 
 def test_another_request_of_the_same_name_is_made_anew(finished: Path) -> None:
