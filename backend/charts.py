@@ -11,7 +11,7 @@ chart without directions. Chart coordinates (u, v) are image coordinates in [-1,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,10 @@ class Chart:
     @property
     def on_sphere(self) -> bool:
         return self.kind != "plane"
+
+    def in_pixels(self, ratio: int) -> Chart:
+        """The chart as a picture: its rows and columns are pixels, ``ratio`` for each cell."""
+        return replace(self, rows=self.rows * ratio, columns=self.columns * ratio)
 
     def directions(self, u: Tensor, v: Tensor) -> Tensor:
         """Directions (..., 3) of chart coordinates. Not for planes."""

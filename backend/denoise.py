@@ -28,7 +28,8 @@ BATCHES_PER_RELEASE = 16
 class Canvas:
     """Latents (C, F, rows, columns) float32 on the host, one a chart; ``frame_step_s`` seconds between frames.
 
-    ``windows`` are those of the last step so far, whose borders nothing has healed.
+    ``avoid_step_s``: the slower world that guidance leads away from, see :class:`.models.base.View`. ``windows`` are
+    those of the last step so far, whose borders nothing has healed.
     """
 
     charts: list[Chart]
@@ -36,6 +37,7 @@ class Canvas:
     loop: bool
     frame_step_s: float
     windows: list[Window] = field(default_factory=list, repr=False)
+    avoid_step_s: float | None = None
 
     @property
     def frames(self) -> int:
@@ -133,6 +135,7 @@ def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor], cell
     found = []
     for window in windows:
         view = canvas.charts[window.chart].view(window.rows.centre, window.columns.centre, cells, canvas.frame_step_s)
+        view = view._replace(avoid_step_s=canvas.avoid_step_s)
         share = shares[window.chart][:, window.rows.index[:, None], window.columns.index]
         most = share.amax((1, 2))
         wanted = (most >= min(LEAST_SHARE, float(most.max()))).nonzero()[:, 0].tolist()
@@ -140,11 +143,11 @@ def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor], cell
     return found
 
 
-def unsettled(windows: Sequence[Window], guides: Sequence[Guide], charts: int) -> list[Window]:
-    """The windows that have a say: some cell in them is not replaced by a guide anyway."""
+def unsettled(windows: Sequence[Window], guides: Sequence[Guide], charts: int, sigma: float) -> list[Window]:
+    """The windows that have a say at noise level ``sigma``: some cell in them is not replaced by a guide anyway."""
     settled: list[Tensor | None] = []
     for chart in range(charts):
-        known = [s for g in guides if (s := g.settled(chart)) is not None]
+        known = [s for g in guides if (s := g.settled(chart, sigma)) is not None]
         settled.append(torch.stack(known).any(0) if known else None)
 
     def needed(window: Window) -> bool:
@@ -213,6 +216,16 @@ def predict_all(
         yield waiting[0], _checked(waiting[1](), waiting[0], step, schedule.steps)
 
 
+def _means(clean: list[Tensor], weights: list[Tensor], blocks: list[slice], fields: Fields) -> list[Tensor]:
+    """Means over all frames of the merged predictions, (C, 1, rows, columns) a chart."""
+    means = [torch.zeros(c.shape[0], 1, *c.shape[2:]) for c in clean]
+    for frames in blocks:
+        for m, c, w in zip(means, clean, weights, strict=True):
+            m += (c[:, frames] / w[frames].clamp(min=1e-6)).sum(1, keepdim=True) / c.shape[1]
+        fields.release()
+    return means
+
+
 def denoise(
     model: VideoModel,
     canvas: Canvas,
@@ -247,7 +260,7 @@ def denoise(
             if windows_of
             else layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
         )
-        canvas.windows = unsettled(windows, guides, len(sizes))
+        canvas.windows = unsettled(windows, guides, len(sizes), sigmas[step])
         jobs = visits(canvas, canvas.windows, shares, spec.cells)
         each = 1 if schedule.guidance[step] == 1 else 2
         done, total = step * len(jobs), schedule.steps * len(jobs)
@@ -259,12 +272,13 @@ def denoise(
             done += len(batch)
             yield Progress(stage, min(done, total), total, len(batch) * each)
         around = (sigmas[step - 1] if step else 1.0, sigmas[step], sigmas[step + 1])
-        for start in range(0, canvas.frames, at_once):
-            frames = slice(start, min(canvas.frames, start + at_once))
+        blocks = [slice(start, min(canvas.frames, start + at_once)) for start in range(0, canvas.frames, at_once)]
+        mean = exchange(canvas.charts, _means(clean, weights, blocks, fields), shared) if guides else []
+        for frames in blocks:
             now = [c[:, frames] / w[frames].clamp(min=1e-6) for c, w in zip(clean, weights, strict=True)]
             now = exchange(canvas.charts, now, shared)
             for guide in guides:
-                now = guide(now, frames, sigmas[step])
+                now = guide(now, mean, frames, sigmas[step])
             for x, c, b in zip(canvas.latents, now, before, strict=True):
                 x[:, frames] = solver_step(x[:, frames], c, b[:, frames] if step else None, around)
             for b, c in zip(before, now, strict=True):

@@ -1,11 +1,12 @@
 """What pulls the clean prediction of a step toward something known.
 
 A guide is called with the clean charts of a few frames, each (C, f, rows, columns), and returns them changed. All of
-them are the same idea at different widths: part of the known picture replaces part of the prediction.
+them replace a part of the prediction by what is known of it,
 
-    clean + strength(sigma) * weight * (L(known) - L(clean))
+    clean + weight * (L(known) - L(clean))
 
-with L a low-pass filter (ILVR, Choi et al. 2021, arXiv 2108.02938, in clean-sample space) or the identity.
+where L is the identity, the mean over time, or a low-pass filter (as in ILVR, Choi et al. 2021, arXiv 2108.02938, here
+on clean samples, so that no noise is touched).
 """
 
 from __future__ import annotations
@@ -24,66 +25,85 @@ from .charts import Chart
 class Guide(Protocol):
     """Changes the clean prediction of a step."""
 
-    def __call__(self, clean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
-        """Clean charts (C, f, rows, columns) of ``frames``, predicted at noise level ``sigma`` -> changed ones."""
+    def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
+        """Clean charts (C, f, rows, columns) of ``frames``, predicted at noise level ``sigma`` -> changed ones.
+        ``mean`` (C, 1, rows, columns): their means over all frames."""
         ...
 
-    def settled(self, chart: int) -> Tensor | None:
+    def settled(self, chart: int, sigma: float) -> Tensor | None:
         """Cells (rows, columns) whose prediction is replaced entirely, so that no window need look at them."""
         ...
 
 
-def low_pass(x: Tensor, sigma_cells: float, wrap: bool) -> Tensor:
-    """Gaussian blur of (N, rows, columns) over space; ``wrap`` joins left and right edges, others repeat."""
-    radius = max(1, round(2.5 * sigma_cells))
-    at = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (at / sigma_cells) ** 2)
+def low_pass(x: Tensor, radius: float, wrap: bool) -> Tensor:
+    """Gaussian blur of (N, rows, columns) over space with a standard deviation of ``radius`` cells; ``wrap`` joins
+    left and right edges, others repeat."""
+    reach = max(1, round(2.5 * radius))
+    at = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-0.5 * (at / radius) ** 2)
     kernel = kernel / kernel.sum()
-    y = F.pad(x[:, None], (radius, radius, 0, 0), mode="circular" if wrap else "replicate")
+    y = F.pad(x[:, None], (reach, reach, 0, 0), mode="circular" if wrap else "replicate")
     y = F.conv2d(y, kernel[None, None, None, :])
-    y = F.pad(y, (0, 0, radius, radius), mode="replicate")
+    y = F.pad(y, (0, 0, reach, reach), mode="replicate")
     return F.conv2d(y, kernel[None, None, :, None])[:, 0]
 
 
 @dataclass(frozen=True)
-class MotionLock:
-    """Keeps what the coarser stage settled, its low frequencies in every frame, while detail is made anew.
+class Hold:
+    """Keeps known cells: where ``keep`` (rows, columns) is 1 the prediction is replaced, where 0 it is free.
 
-    ``known`` charts (C, F, rows, columns); ``blur_cells`` the filter's width; ``full_above`` and ``none_below`` the
-    noise levels between which the lock lets go.
+    ``known`` charts (C, F or 1, rows, columns). Below the noise level ``above`` nothing is kept any more.
+    """
+
+    known: Sequence[Tensor]
+    keep: Sequence[Tensor]
+    above: float = 0.0
+
+    def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
+        if sigma <= self.above:
+            return clean
+        return [torch.lerp(c, _part(k, frames), w) for c, k, w in zip(clean, self.known, self.keep, strict=True)]
+
+    def settled(self, chart: int, sigma: float) -> Tensor | None:
+        return self.keep[chart] >= 1.0 if sigma > self.above else None
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Keeps the low frequencies of a still picture in the mean over time, so that all may move about them.
+
+    ``known`` charts (C, 1, rows, columns), ``weight`` (rows, columns) how far each cell is known, ``radius`` of the
+    low-pass filter in cells.
     """
 
     charts: Sequence[Chart]
     known: Sequence[Tensor]
-    blur_cells: float
-    strength: float = 1.0
-    full_above: float = 0.6
-    none_below: float = 0.2
+    weight: Sequence[Tensor]
+    radius: float
 
-    def __call__(self, clean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
-        span = self.full_above - self.none_below
-        strength = self.strength * min(1.0, max(0.0, (sigma - self.none_below) / span))
-        if strength == 0.0:
-            return clean
+    def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
         result = []
-        for chart, ours, theirs in zip(self.charts, clean, self.known, strict=True):
-            apart = low_pass((theirs[:, frames] - ours).flatten(0, 1), self.blur_cells, chart.wrap)
-            result.append(ours + strength * apart.reshape(ours.shape))
+        for chart, ours, now, known, w in zip(self.charts, clean, mean, self.known, self.weight, strict=True):
+            apart = low_pass(((known - now) * w)[:, 0], self.radius, chart.wrap)
+            result.append(ours + apart[:, None])
         return result
 
-    def settled(self, chart: int) -> Tensor | None:
+    def settled(self, chart: int, sigma: float) -> Tensor | None:
         return None
 
 
 @dataclass(frozen=True)
-class Hold:
-    """Keeps known cells: where ``keep`` (rows, columns) is 1 the prediction is replaced, where 0 it is free."""
+class Still:
+    """Takes motion away: where ``weight`` (rows, columns) is 1 every frame is the mean over time, where 0 all moves."""
 
-    known: Sequence[Tensor]
-    keep: Sequence[Tensor]
+    weight: Sequence[Tensor]
 
-    def __call__(self, clean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
-        return [torch.lerp(c, k[:, frames], w) for c, k, w in zip(clean, self.known, self.keep, strict=True)]
+    def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
+        return [torch.lerp(c, m.expand_as(c), w) for c, m, w in zip(clean, mean, self.weight, strict=True)]
 
-    def settled(self, chart: int) -> Tensor | None:
-        return self.keep[chart] >= 1.0
+    def settled(self, chart: int, sigma: float) -> Tensor | None:
+        return None
+
+
+def _part(known: Tensor, frames: slice) -> Tensor:
+    return known if known.shape[1] == 1 else known[:, frames]

@@ -24,20 +24,26 @@ from .charts import Chart
 from .conditioning import encode_prompts
 from .decode import decode_frames, render
 from .denoise import Canvas, Schedule, denoise, white_noise
+from .edit import Edit
 from .engine import Engine
+from .evaluation.borders import border_arcs
+from .evaluation.fidelity import fidelity
 from .evaluation.files import measure_file
 from .evaluation.spatial import ReferenceView
+from .evaluation.text import text_figures
 from .fields import Fields
 from .inputs import check_inputs
+from .known import picture_pixels
 from .media.files import atomic_write
 from .media.stills import write_png
-from .media.video import VideoWriter
+from .media.video import VideoWriter, read_frames
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
 from .protocol import Event, GenerateRequest, phase
 
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT = 256
+MEASURED_FRAMES = 64
 
 
 Steps = Generator[Event, None, Any]
@@ -96,7 +102,9 @@ def compose(task: Task, job: Path, clock: Clock) -> Steps:
         try:
             p = next(denoising)
         except StopIteration as finished:
-            return finished.value, evaluations
+            canvas = finished.value
+            shown = [z[:, :: task.stride] for z in canvas.latents]
+            return replace(canvas, latents=shown), evaluations
         clock.add(p.stage, time.perf_counter() - start)
         evaluations += p.evaluations
         yield phase(p.stage, p.done, p.total, "tile" if p.stage == "upsample" else "window")
@@ -109,10 +117,12 @@ def compose(task: Task, job: Path, clock: Clock) -> Steps:
 def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     """Decode the clean canvas into ``sky.mp4`` and its middle frame into ``poster.png``."""
     request, charts = task.request, canvas.charts
+    edit = Edit(request) if request.source else None
     width, height, count = request.width, request.height, request.frames
     with clock("decode"), VideoWriter(job / "sky.mp4", width, height, request.fps, count) as video:
         for piece in render(task.model, charts, canvas.latents, height, width, range(count)):
-            for frame in piece.frames:
+            for made in piece.frames:
+                frame = edit(made) if edit else made
                 if video.written == count // 2:
                     write_png(job / "poster.png", frame)
                 video.write(frame)
@@ -121,16 +131,37 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
 
 
 def measure(task: Task, canvas: Canvas, reference: Sequence[ReferenceView] | None, job: Path, clock: Clock) -> Steps:
-    """Returns the quality figures of ``sky.mp4``, against single windows of the model at the canvas's resolution."""
-    request = task.request
+    """Returns the quality figures of ``sky.mp4``, against single windows of the model: as fine as the canvas for
+    detail, and as wide as those that settled the layout for motion."""
+    request, movie = task.request, job / "sky.mp4"
     with clock("measure"):
         if reference is None:
-            reference = yield from sample_reference(task, window_fov(canvas, task.model.spec))
+            reference = yield from sample_references(task, window_fov(canvas, task.model.spec))
         figures = measure_file(
-            job / "sky.mp4", loop=request.loop, flat=request.flat, wrap=request.wrap, reference=reference
+            movie,
+            loop=request.loop,
+            flat=request.flat,
+            wrap=request.wrap,
+            reference=reference,
+            arcs=border_arcs(canvas.charts, canvas.windows),
         )
-    yield phase("measure", request.steps + 1, request.steps + 1)
+        some = list(read_frames(movie, limit=MEASURED_FRAMES))
+        if not request.flat:
+            figures |= text_figures(np.stack(some[::5]), request.prompt, request.regions)
+        if request.image:
+            picture, known = picture_pixels(request)
+            figures |= fidelity(some, picture, known, flat=request.flat)
+    yield phase("measure", 2 * request.steps + 1, 2 * request.steps + 1)
     return figures
+
+
+def sample_references(task: Task, fov: float, seed: int | None = None) -> Generator[Event, None, list[ReferenceView]]:
+    """Single windows that see ``fov`` (radians) and, if that is another angle, what the layout's windows see."""
+    angles = dict.fromkeys((round(math.degrees(fov), 2), task.request.fov_deg))
+    found = []
+    for number, angle in enumerate(angles):
+        found += yield from sample_reference(task, math.radians(angle), seed, number)
+    return found
 
 
 def window_fov(canvas: Canvas, spec: ModelSpec) -> float:
@@ -147,7 +178,9 @@ def write_preview(model: VideoModel, clean: Canvas, request: GenerateRequest, jo
     write_png(job / "preview.png", next(iter(frames)))
 
 
-def sample_reference(task: Task, fov: float, seed: int | None = None) -> Generator[Event, None, list[ReferenceView]]:
+def sample_reference(
+    task: Task, fov: float, seed: int | None = None, number: int = 0
+) -> Generator[Event, None, list[ReferenceView]]:
     """Single windows of the model at several pitches, same prompt: the yardstick of detail and motion.
 
     ``fov`` radians. Yields progress, returns one view a pitch.
@@ -163,7 +196,7 @@ def sample_reference(task: Task, fov: float, seed: int | None = None) -> Generat
     for p in denoise(model, canvas, prompts, schedule):
         if p.clean is not None:
             done += 1
-            yield phase("measure", done, request.steps + 1)
+            yield phase("measure", number * request.steps + done, 2 * request.steps + 1)
     found = []
     pixels = spec.cells * spec.ratio
     for pitch, plane, latents in zip(pitches, planes, canvas.latents, strict=True):

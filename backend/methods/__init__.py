@@ -5,6 +5,7 @@ A method is a generator: it yields :class:`..denoise.Progress` and returns the c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,20 @@ class Task:
     fields: Fields
 
     @property
+    def stride(self) -> int:
+        """Frames of the canvas for each frame of a loop. One shorter than the model's window, which knows no clip that
+        runs several times, is made finer in time, and every ``stride``-th frame of it is shown."""
+        return math.ceil(self.model.spec.frames / self.request.frames) if self.request.loop else 1
+
+    @property
     def frames(self) -> int:
-        """Length of the canvas: a clip that does not loop is never shorter than the model's window."""
-        return self.request.frames if self.request.loop else max(self.request.frames, self.model.spec.frames)
+        """Length of the canvas, never shorter than the model's window."""
+        return max(self.request.frames * self.stride, self.model.spec.frames)
+
+    @property
+    def frame_step_s(self) -> float:
+        """Seconds between frames of the canvas."""
+        return 1 / (self.request.fps * self.stride)
 
     def generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.request.seed)

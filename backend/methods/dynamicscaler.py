@@ -75,7 +75,7 @@ def denoise_in_turn(
     model, request = task.model, task.request
     sigmas = model.sigmas(request.steps)
     clean = task.fields.zeros(*noisy.shape)
-    canvas = Canvas([denoiser.chart], [clean], request.loop, request.motion / request.fps)
+    canvas = Canvas([denoiser.chart], [clean], request.loop, task.frame_step_s)
     places = [denoiser.places(i) for i in range(len(steps))]
     done, total = 0, sum(map(len, places))
     for i, step in enumerate(steps):
@@ -93,7 +93,7 @@ def denoise_in_turn(
 def denoiser(kind: type[ProjectionDenoiser] | type[OffsetShiftingDenoiser], task: Task, chart: Chart) -> Denoiser:
     """One of the two, on a chart of this task. (Only our own method hurries short loops.)"""
     request, spec, shares = task.request, task.model.spec, task.prompts.shares(chart)
-    return kind(chart, task.frames, request.loop, request.motion / request.fps, spec, shares, request.steps)
+    return kind(chart, task.frames, request.loop, task.frame_step_s, spec, shares, request.steps)
 
 
 def lay_out(task: Task, chart: Chart, coarse: Chart, generator: torch.Generator) -> Denoising:

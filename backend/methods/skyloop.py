@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from ..charts import Chart, sphere_charts
 from ..denoise import Canvas, Schedule, denoise, white_noise
-from ..guides import Guide
+from ..known import Known
 from ..models.base import ModelSpec, VideoModel
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
@@ -17,7 +20,9 @@ from . import Denoising, Task
 GUIDED_ABOVE = 0.5
 # A clip that must close within one window moves at .6 of the pace that it has otherwise. So it is asked for a faster
 # world (docs/engine.md).
-LOOP_PACE = 1.45
+LOOP_PACE = 1.6
+# How much stronger motion gets, for each time that the world which guidance leads away from is slower.
+AVOIDING = 1.27
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Refinement:
 
 # What is where is settled by the layout, so refining goes without guidance, at half the cost.
 REFINE_GUIDANCE = 1.0
-REFINEMENTS = (Refinement(0.65, 0.25), Refinement(0.6, 0.25), Refinement(0.5, 0.25), Refinement(0.4, 0.25))
+REFINEMENTS = (Refinement(0.5, 0.25), Refinement(0.5, 0.25), Refinement(0.5, 0.25), Refinement(0.4, 0.25))
 
 
 @dataclass(frozen=True)
@@ -87,34 +92,62 @@ def refine_schedule(model: VideoModel, steps: int, refinement: Refinement) -> Sc
     return Schedule([refinement.sigma, *sigmas[1:]], [REFINE_GUIDANCE] * count)
 
 
-def frame_step_s(request: GenerateRequest, spec: ModelSpec) -> float:
-    """Seconds between frames that the model is asked for."""
-    pace = LOOP_PACE if request.loop and request.frames <= spec.frames else 1.0
-    return pace * request.motion / request.fps
+def paces(task: Task) -> tuple[float, float]:
+    """Seconds between frames that the model is asked for, and those that guidance leads away from.
+
+    Motion follows the pace that is asked for; the model knows none faster than its own, so more of it comes from
+    guidance away from a slower one.
+    """
+    pace = LOOP_PACE if task.request.loop and task.frames == task.model.spec.frames else 1.0
+    wanted = pace * min(1.0, task.request.motion) * task.frame_step_s
+    return wanted, wanted / (1 + max(0.0, task.request.motion - 1) / AVOIDING)
+
+
+def white_start(
+    task: Task, charts: list[Chart], still: list[Tensor] | None, generator: torch.Generator
+) -> list[Tensor]:
+    """White noise, the same in every frame where nothing shall move."""
+    noise = white_noise(charts, task.model.spec.channels, task.frames, generator, task.fields)
+    for z, weight in zip(noise, still or [], strict=bool(still)):
+        fixed = weight > 0.5
+        for frame in range(1, task.frames):
+            z[:, frame] = torch.where(fixed, z[:, 0], z[:, frame])
+    return noise
 
 
 def compose(task: Task) -> Denoising:
     """Denoise through all stages, coarse to fine. Returns the clean canvas."""
     model, request = task.model, task.request
     stages, generator = plan(request, model.spec), task.generator()
+    known = Known(model, request, task.frames, task.stride, task.fields)
+    wanted, avoided = paces(task)
     canvas: Canvas | None = None
     for number, stage in enumerate(stages):
-        latents = white_noise(stage.charts, model.spec.channels, task.frames, generator, task.fields)
-        guides: list[Guide] = []
-        if canvas is None or stage.refinement is None:
-            name, schedule = "layout", layout_schedule(model.sigmas(request.steps), request.guidance)
+        charts, refinement = stage.charts, stage.refinement
+        latents = white_start(task, charts, known.still(charts), generator)
+        if canvas is None or refinement is None:
+            name, coarse = "layout", None
+            schedule = layout_schedule(model.sigmas(request.steps), request.guidance)
         else:
             name = f"refine {number}" if len(stages) > 2 else "refine"
-            coarse = yield from upsample(model, canvas, stage.charts, task.fields)
+            coarse = yield from upsample(model, canvas, charts, task.fields)
+            schedule = refine_schedule(model, request.steps, refinement)
+        guides = yield from known.guides(charts, coarse)
+        if coarse and refinement:
             for frame in range(task.frames):
                 for z, c in zip(latents, coarse, strict=True):
-                    z[:, frame] = renoise(c[:, frame], z[:, frame], stage.refinement.sigma)
+                    z[:, frame] = renoise(c[:, frame], z[:, frame], refinement.sigma)
                 task.fields.release()
-            schedule = refine_schedule(model, request.steps, stage.refinement)
-        canvas = Canvas(stage.charts, latents, request.loop, frame_step_s(request, model.spec))
+        canvas = Canvas(charts, latents, request.loop, wanted, avoid_step_s=avoided)
         yield from denoise(
-            model, canvas, task.prompts, schedule, guides=guides, stage=name, fields=task.fields,
+            model,
+            canvas,
+            task.prompts,
+            schedule,
+            guides=guides,
+            stage=name,
+            fields=task.fields,
             final=stage is stages[-1],
-        )  # fmt: skip
+        )
     assert canvas is not None
     return canvas

@@ -24,11 +24,16 @@ class ModelSpec:
 
 
 class View(NamedTuple):
-    """Where a window looks: pitch and field of view in radians, and the seconds between its frames."""
+    """Where a window looks: pitch and field of view in radians, and the seconds between its frames.
+
+    ``avoid_step_s``: the same for the branch that guidance leads away from; less than ``frame_step_s``, a slower
+    world, makes motion stronger than the model's own. A model without a sense of pace may ignore both.
+    """
 
     pitch: float
     fov: float
     frame_step_s: float
+    avoid_step_s: float | None = None
 
 
 class VideoModel(Protocol):

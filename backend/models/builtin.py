@@ -91,10 +91,11 @@ class BuiltinModel:
         n, guided = len(noisy), guidance != 1.0
         texts = [*prompts, *([negative] * n if guided else [])]
         tokens, mask = torch.stack([e for e, _ in texts]), torch.stack([m for _, m in texts])
-        view = torch.tensor(views, dtype=torch.float32).to(self.device, non_blocking=True)
-        view = view.clamp(self.nearest, self.furthest)
+        seen = [(v.pitch, v.fov, v.frame_step_s) for v in views]
         if guided:
-            view = view.repeat(2, 1)
+            seen += [(v.pitch, v.fov, v.avoid_step_s or v.frame_step_s) for v in views]
+        view = torch.tensor(seen, dtype=torch.float32).to(self.device, non_blocking=True)
+        view = view.clamp(self.nearest, self.furthest)
         z = noisy.to(self.dtype)
         t = torch.full((len(texts),), sigma, device=self.device)
         velocity = self.denoiser(z.repeat(2, 1, 1, 1, 1) if guided else z, t, Condition(tokens, mask, view)).float()

@@ -34,6 +34,7 @@ PHASES = INSTALLER_PHASES | {
     "load": "Loading the model",
     "layout": "Composing the sky",
     "upsample": "Enlarging the sky",
+    "read": "Reading the pictures",
     "refine": "Refining the sky",
     "decode": "Writing the movie",
     "measure": "Checking the result",

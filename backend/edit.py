@@ -1,0 +1,42 @@
+"""Making a part of a sky anew: outside the mask the new movie shows the old one's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from . import inputs
+from .charts import Chart
+from .decode import Block
+from .known import where
+from .protocol import GenerateRequest
+
+_ROWS_AT_ONCE = 256
+
+
+class Edit:
+    """Lays new frames over those of the request's source, in order, as far as its mask is white."""
+
+    def __init__(self, request: GenerateRequest) -> None:
+        """Raises ``SkyloopError(bad_request)`` where the source or the mask cannot be read."""
+        self._old: Iterator[np.ndarray] = inputs.source_frames(request)
+        self._weight = mask_pixels(request)
+        self._free = self._weight[..., 0] > 0
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """The next frame (height, width, 3) uint8; the source's own, exactly, where the mask is black."""
+        result = next(self._old).copy()
+        old, new = result[self._free].astype(np.float32), frame[self._free].astype(np.float32)
+        result[self._free] = (old + self._weight[self._free] * (new - old)).round().astype(np.uint8)
+        return result
+
+
+def mask_pixels(request: GenerateRequest) -> np.ndarray:
+    """How much of each of the movie's pixels is made anew, (height, width, 1) in [0, 1]."""
+    read = inputs.mask_reader(request)
+    frame = Chart("plane" if request.flat else "erp", request.height, request.width, wrap=True)
+    rows = range(0, request.height, _ROWS_AT_ONCE)
+    blocks = [Block(range(r, min(request.height, r + _ROWS_AT_ONCE)), range(request.width)) for r in rows]
+    return torch.cat([read(where(frame, block)) for block in blocks]).numpy()[..., None]

@@ -1,0 +1,145 @@
+"""What a request knows of its sky beforehand, as guides: a picture, an earlier sky, stillness, what the camera sees.
+
+==============  ==================================================================================================
+image           its pixels until motion must be free (:data:`FREE_BELOW`), then its low frequencies in the mean
+                over time; where it is transparent, or beyond a photo's edges, nothing
+source          every frame of the earlier sky, wherever the mask is black
+motion mask     the mean over time where it is black
+camera          in refinement, what was upsampled, in directions that it never sees
+==============  ==================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import inputs, sphere
+from .charts import Chart
+from .decode import Block, frames_at_once
+from .denoise import Progress
+from .encode import Picture, encode_film
+from .fields import Fields
+from .guides import Anchor, Guide, Hold, Still
+from .models.base import VideoModel
+from .protocol import GenerateRequest
+from .sampling import Image, Where
+
+# The noise level from which a still picture may move. Above it the picture is as good as given, so the layout is its.
+FREE_BELOW = 0.85
+# The finest that a picture dictates while it moves: radius of a low-pass filter, in parts of the columns.
+ANCHOR_RADIUS = 1 / 64
+
+Guiding = Generator[Progress, None, list[Guide]]
+
+
+def where(chart: Chart, block: Block | None = None) -> Where:
+    """What to read a picture at for the cells (or pixels) of a chart, or of a block of it: see :mod:`.sampling`."""
+    if block is None:
+        block = Block(range(chart.rows), range(chart.columns))
+    rows, columns = (torch.tensor([*r], dtype=torch.float32) for r in block)
+    v, u = torch.meshgrid((rows + 0.5) * (2 / chart.rows) - 1, (columns + 0.5) * (2 / chart.columns) - 1, indexing="ij")
+    return chart.directions(u, v) if chart.on_sphere else (u, v)
+
+
+class Known:
+    """The knowledge of one request; files are opened once, encoded for each stage."""
+
+    def __init__(self, model: VideoModel, request: GenerateRequest, frames: int, stride: int, fields: Fields) -> None:
+        """``frames``: length of the canvas, ``stride``: how many of them for each frame of the movie."""
+        self.model, self.request, self.fields = model, request, fields
+        self.frames, self.stride = frames, stride
+        self._picture = inputs.picture_reader(request) if request.image else None
+        self._mask = inputs.mask_reader(request) if request.source else None
+        self._motion = inputs.motion_reader(request) if request.motion_mask else None
+
+    def still(self, charts: list[Chart]) -> list[Tensor] | None:
+        """How still each cell (rows, columns) shall be, 0 to 1; None where everything moves."""
+        if self.request.motion == 0:
+            return [torch.ones(c.rows, c.columns) for c in charts]
+        return [1 - self._motion(where(c)) for c in charts] if self._motion else None
+
+    def guides(self, charts: list[Chart], upsampled: list[Tensor] | None) -> Guiding:
+        """The guides of a stage. ``upsampled``: what it starts from, None for the first one."""
+        found: list[Guide] = []
+        if self._picture:
+            found += yield from self._image_guides(charts, self._picture, first=upsampled is None)
+        if still := self.still(charts):
+            found.append(Still(still))
+        if self._mask:
+            keep = [1 - self._mask(where(c)) for c in charts]
+            film = _Film(self.request, self.stride)
+            pictures = [film.on(c.in_pixels(self.model.spec.ratio)) for c in charts]
+            known = yield from self._encoded(charts, pictures, self.frames)
+            found.append(Hold(known, keep))
+        if self.request.camera and upsampled is not None:
+            whole = range(self.request.frames)
+            seen = [inputs.camera_weights(self.request, whole, _directions(c)) for c in charts]
+            found.append(Hold(upsampled, [1 - s for s in seen]))
+        return found
+
+    def _image_guides(
+        self, charts: list[Chart], read: Callable[[Where], tuple[Tensor, Tensor]], *, first: bool
+    ) -> Guiding:
+        pictures = [_still(read, c.in_pixels(self.model.spec.ratio)) for c in charts]
+        known = yield from self._encoded(charts, pictures, 1)
+        weight = [read(where(c))[1] for c in charts]
+        anchor = Anchor(charts, known, weight, ANCHOR_RADIUS * charts[0].columns)
+        return [Hold(known, weight, FREE_BELOW), anchor] if first else [anchor]
+
+    def _encoded(
+        self, charts: list[Chart], pictures: list[Picture], count: int
+    ) -> Generator[Progress, None, list[Tensor]]:
+        at_once = frames_at_once(self.model, charts)
+        return (yield from encode_film(self.model, charts, pictures, count, at_once, self.fields, "read"))
+
+
+def _directions(chart: Chart) -> Tensor:
+    return chart.directions(*sphere.grid(chart.rows, chart.columns))
+
+
+def _still(read: Callable[[Where], tuple[Tensor, Tensor]], pixels: Chart) -> Picture:
+    """A picture that is the same in every frame, on a chart in pixels."""
+    return lambda block, frames: read(where(pixels, block))[0][None].expand(len(frames), -1, -1, -1)
+
+
+def picture_pixels(request: GenerateRequest) -> tuple[np.ndarray, np.ndarray]:
+    """The request's image as the movie's frame shows it, (height, width, 3) uint8, and how far each pixel is known."""
+    frame = Chart("plane" if request.flat else "erp", request.height, request.width, wrap=True)
+    rgb, known = inputs.known_picture(request, where(frame))
+    return (rgb * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), known.numpy()
+
+
+class _Film:
+    """The frames of the source, read in order, as often as charts ask for them in one pass."""
+
+    def __init__(self, request: GenerateRequest, stride: int) -> None:
+        self.request, self.stride = request, stride
+        self._frames: Iterator[np.ndarray] = inputs.source_frames(request)
+        self._at, self._now = 0, list[Image]()
+
+    def _read(self, frames: range) -> list[Image]:
+        """Images of ``frames``, which follow the ones asked for last, or are the same."""
+        if frames.start >= self._at + len(self._now):
+            self._at = frames.start
+            # A clip shorter than the model's window goes on with its last frame.
+            pictures = [next(self._frames, None) if f % self.stride == 0 else None for f in frames]
+            last = self._now[-1] if self._now else None
+            self._now = []
+            for picture in pictures:
+                last = Image(picture) if picture is not None else last
+                assert last is not None
+                self._now.append(last)
+        return self._now[frames.start - self._at : frames.stop - self._at]
+
+    def on(self, pixels: Chart) -> Picture:
+        """The film on a chart in pixels."""
+
+        def picture(block: Block, frames: range) -> Tensor:
+            at = where(pixels, block)
+            return torch.stack([image.at(at, wrap=self.request.wrap) for image in self._read(frames)])
+
+        return picture
