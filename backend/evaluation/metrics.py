@@ -54,7 +54,8 @@ def figures(
     """Every figure that frames (T, H, W, 3) uint8 allow; ``spatial`` and ``temporal`` say what each of them is.
 
     ``loop``: the first frame follows the last. ``flat``: not a sphere; ``wrap`` then says whether left and right edge
-    join (a sphere always wraps). ``reference``: samples of the base model at the same fps, for detail and motion.
+    join (a sphere always wraps). ``reference``: samples of the base model at the same fps: detail is compared with
+    those that see the least of the world, motion with those that see the most, as wide windows settle it.
     ``gap``: a frame number after which frames were left out, when a long video is measured by its ends.
     ``arcs``: the borders of the last step, see :func:`.borders.border_arcs`.
 
@@ -89,9 +90,12 @@ def figures(
         found["loop_flow"] = temporal.loop_flow(greys, pairs, flat=flat, wrap=wrap)
         found["loop_color"] = temporal.loop_color(frames, pairs, weights)
     if reference:
-        found |= _compared("detail", spatial.detail(greys[few[::2]], reference, flat=flat))
+        finest, widest = (pick(r.fov_deg for r in reference) for pick in (min, max))
+        fine = [r for r in reference if r.fov_deg == finest]
+        found |= _compared("detail", spatial.detail(greys[few[::2]], fine, flat=flat))
         if pairs and not flat:
-            found |= _compared("motion_ratio", motion.against(_small_frames(greys), pairs, fps, reference))
+            wide = [r for r in reference if r.fov_deg == widest]
+            found |= _compared("motion_ratio", motion.against(_small_frames(greys), pairs, fps, wide))
     return {name: _plain(value) for name, value in found.items() if value is not None}
 
 

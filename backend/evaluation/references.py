@@ -49,7 +49,7 @@ def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, 
     fov_deg = min(request.fov_deg, 360 * model.spec.cells * model.spec.ratio / request.width)
     found: list[ReferenceView] = []
     for seed in SEEDS:
-        found += yield from pipeline.sample_reference(task, math.radians(fov_deg), seed)
+        found += yield from pipeline.sample_references(task, math.radians(fov_deg), seed)
     save(path, about(request), found)
 
 
