@@ -69,8 +69,8 @@ def _figures(suite: dict[str, Any], groups: Sequence[dict[str, Any]]) -> str:
     note = (
         "<p>Mean over skies (geometric for ratios), its 95 % confidence interval, whether the mean lies in its band, "
         "and the share of single skies within the band of one sky. The band is what skies without a seam, "
-        "rendered by a program, reach; of detail and motion, which those cannot tell, a tenth around the model's own windows."
-        "</p>"
+        "rendered by a program, reach; of detail and motion, which those cannot tell, a tenth around the model's own "
+        "windows.</p>"
     )
     tables = []
     for steps in suite["settings"]["steps"]:
