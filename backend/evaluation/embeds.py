@@ -43,6 +43,7 @@ def sky_cell(video: Path, caption: str) -> np.ndarray:
 
 def grid(cells: Sequence[np.ndarray], columns: int = 2) -> np.ndarray:
     """Cells of one size side by side, row by row, as one picture."""
+    columns = min(columns, len(cells))
     blank = np.full_like(cells[0], 24)
     padded = [*cells, *[blank] * (-len(cells) % columns)]
     framed = [cv2.copyMakeBorder(one, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT, value=(24, 24, 24)) for one in padded]
