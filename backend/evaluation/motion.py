@@ -15,6 +15,7 @@ from .views import ALL_ROUND, PAD, Lens, View, all_round, evenly, extended
 
 STILL_DEG_PER_S = 0.05
 _MOST_PAIRS = 16
+_COMPARED_PAIRS = 8
 
 
 def around(greys: Sequence[np.ndarray], pairs: Sequence[temporal.Pair], fps: float, size: int) -> dict[str, Any]:
@@ -56,15 +57,15 @@ def against(
     for one in references:
         if len(one.frames) > 1:
             samples = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in one.frames]
-            steps = evenly(temporal.neighbours(len(samples), loop=False), _MOST_PAIRS)
+            steps = evenly(temporal.neighbours(len(samples), loop=False), _COMPARED_PAIRS)
             speed = temporal.speeds(samples, steps, one.fov_deg, fps).mean()
             theirs[one.pitch_deg, one.fov_deg, samples[0].shape[0]].append(float(speed))
-    wide = [extended(grey) for grey in greys]
+    wide, chosen = [extended(grey) for grey in greys], evenly(pairs, _COMPARED_PAIRS)
     return [
         (view, ratio(ours, typical_of(speeds, STILL_DEG_PER_S), STILL_DEG_PER_S))
         for (pitch_deg, fov_deg, size), speeds in theirs.items()
         for view in all_round(pitch_deg, fov_deg)
-        for ours in [float(_speeds(wide, view, size, pairs, fps).mean())]
+        for ours in [float(_speeds(wide, view, size, chosen, fps).mean())]
     ]
 
 
@@ -73,4 +74,6 @@ def _speeds(
 ) -> np.ndarray:
     height, width = wide[0].shape
     lens = Lens.on_sphere(view, size, height - 2 * PAD, width - 2 * PAD)
-    return temporal.speeds(temporal.watch(wide, lens), evenly(pairs, _MOST_PAIRS), view.fov_deg, fps)
+    chosen = evenly(pairs, _MOST_PAIRS)
+    seen = {frame: lens(wide[frame]) for frame in {frame for pair in chosen for frame in pair}}
+    return temporal.speeds(seen, chosen, view.fov_deg, fps)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -108,14 +108,16 @@ def _small(grey: np.ndarray, wrap: bool) -> np.ndarray:
     return np.pad(small, [(0, 0), (_FLOW_PAD_PX, _FLOW_PAD_PX)], mode="wrap" if wrap else "edge")
 
 
-def speeds(pictures: Sequence[np.ndarray], pairs: Sequence[Pair], fov_deg: float, fps: float) -> np.ndarray:
+def speeds(
+    pictures: Sequence[np.ndarray] | Mapping[int, np.ndarray], pairs: Sequence[Pair], fov_deg: float, fps: float
+) -> np.ndarray:
     """Speed (h', w') over time, degrees a second, of what a perspective view (h, w) uint8 shows, a margin left out.
 
     The flow of each pixel is the angle between its ray and the ray it moves to, so that the stretch of a wide view does
     not count as motion. What has no texture has no measurable motion and counts as 0.
     """
     flow = Flow()
-    height, width = pictures[0].shape
+    height, width = pictures[pairs[0][0]].shape
     rays = camera_rays(fov_deg, height, width).astype(np.float32)
     scale = np.float32(2 * math.tan(math.radians(fov_deg) / 2) / width)
     here = rays / np.linalg.norm(rays, axis=2, keepdims=True)
