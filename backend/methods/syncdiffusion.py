@@ -52,7 +52,7 @@ class Synchronisation:
     columns: int
     until: float
 
-    def __call__(self, clean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
+    def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
         if sigma < self.until:
             return clean
         pull, count = torch.zeros_like(clean[0]), torch.zeros(clean[0].shape[2:])
@@ -67,7 +67,7 @@ class Synchronisation:
         row = [w for w in self.windows if torch.equal(w.rows.index, window.rows.index)]
         return min(row, key=lambda w: abs(w.columns.centre - self.columns / 2))
 
-    def settled(self, chart: int) -> Tensor | None:
+    def settled(self, chart: int, sigma: float) -> Tensor | None:
         return None
 
 

@@ -374,8 +374,8 @@ def test_synchronised_windows_agree_in_colour() -> None:
     windows = fixed_windows(task, overlap=0.5)
     ramp = torch.linspace(-1, 1, 64).expand(2, 16, 32, 64).clone()
     guide = Synchronisation(windows, 64, until=0.5)
-    assert guide([ramp], slice(0, 16), 0.4)[0] is ramp
-    pulled = guide([ramp], slice(0, 16), 0.6)[0]
+    assert guide([ramp], [ramp.mean(1, keepdim=True)], slice(0, 16), 0.4)[0] is ramp
+    pulled = guide([ramp], [ramp.mean(1, keepdim=True)], slice(0, 16), 0.6)[0]
     means = [z[..., :16].mean() - z[..., 24:40].mean() for z in (ramp, pulled)]
     assert abs(means[1]) < 0.75 * abs(means[0])
 
