@@ -23,11 +23,11 @@ from .models.base import View
 # Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
 # caps (at the same scale) 42 degrees.
 BAND, CAP = 19 / 64, 9 / 32
-# Half extents of the same charts where each is a single window high: 46 degrees of latitude, 47 from the pole. They
-# overlap less, so that the window sees them as large as it can.
-TIGHT_BAND, TIGHT_CAP = 0.9063, 0.8696
+# Half extents of the same charts where each is a single window high: 49 degrees of latitude, 50 from the pole. With an
+# overlap of 3 degrees instead of 9, which is less than a cell, the border between them showed (docs/engine.md).
+TIGHT_BAND, TIGHT_CAP = 0.984, 0.9326
 # How much smaller than around the horizon cells may show the world along the meridians to make do with one window.
-MOST_SQUEEZE = 1.25
+MOST_SQUEEZE = 1.3
 # Width of the handover between charts, in half extents of a chart.
 FEATHER = 0.05
 
