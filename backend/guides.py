@@ -35,17 +35,22 @@ class Guide(Protocol):
         ...
 
 
-def low_pass(x: Tensor, radius: float, wrap: bool) -> Tensor:
-    """Gaussian blur of (N, rows, columns) over space with a standard deviation of ``radius`` cells; ``wrap`` joins
-    left and right edges, others repeat."""
+def low_pass(x: Tensor, down: float, across: float, wrap: bool) -> Tensor:
+    """Gaussian blur of (N, rows, columns) with standard deviations of ``down`` rows and ``across`` columns; ``wrap``
+    joins left and right edges, others repeat."""
+    y = x[:, None]
+    kernel, reach = _gaussian(across, x)
+    y = F.conv2d(F.pad(y, (reach, reach, 0, 0), mode="circular" if wrap else "replicate"), kernel[None, None, None, :])
+    kernel, reach = _gaussian(down, x)
+    return F.conv2d(F.pad(y, (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None])[:, 0]
+
+
+def _gaussian(radius: float, like: Tensor) -> tuple[Tensor, int]:
+    """A kernel (2 n + 1,) and n."""
     reach = max(1, round(2.5 * radius))
-    at = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    at = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
     kernel = torch.exp(-0.5 * (at / radius) ** 2)
-    kernel = kernel / kernel.sum()
-    y = F.pad(x[:, None], (reach, reach, 0, 0), mode="circular" if wrap else "replicate")
-    y = F.conv2d(y, kernel[None, None, None, :])
-    y = F.pad(y, (0, 0, reach, reach), mode="replicate")
-    return F.conv2d(y, kernel[None, None, :, None])[:, 0]
+    return kernel / kernel.sum(), reach
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Anchor:
     def __call__(self, clean: list[Tensor], mean: list[Tensor], frames: slice, sigma: float) -> list[Tensor]:
         result = []
         for chart, ours, now, known, w in zip(self.charts, clean, mean, self.known, self.weight, strict=True):
-            apart = low_pass(((known - now) * w)[:, 0], self.radius, chart.wrap)
+            apart = low_pass(((known - now) * w)[:, 0], self.radius, self.radius, chart.wrap)
             result.append(ours + apart[:, None])
         return result
 

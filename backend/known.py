@@ -29,9 +29,10 @@ from .protocol import GenerateRequest
 from .sampling import Image, Where
 
 # The noise level from which a still picture may move. Above it the picture is as good as given, so the layout is its.
-FREE_BELOW = 0.85
-# The finest that a picture dictates while it moves: radius of a low-pass filter, in parts of the columns.
-ANCHOR_RADIUS = 1 / 64
+FREE_BELOW = 0.95
+# The finest that a picture dictates while it moves: radius of a low-pass filter, in parts of the columns. At half
+# of that hardly anything could move (.3 of single windows): a cloud that does is blurred in the mean over time.
+ANCHOR_RADIUS = 1 / 32
 
 Guiding = Generator[Progress, None, list[Guide]]
 

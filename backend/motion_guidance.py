@@ -33,20 +33,30 @@ def upsample(
 ) -> Generator[Progress, None, list[Tensor]]:
     """Clean latents of ``canvas`` on a finer atlas, a few frames and a tile at a time. Returns one tensor a chart."""
     at_once = frames_at_once(model, [*canvas.charts, *charts])
-    radius = SHARPEN_RADIUS * charts[0].columns / canvas.charts[0].columns
     decoder = Decoder(model, canvas.charts, canvas.latents, at_once)
-    pictures = [_sharpened(Renderer(decoder, c.in_pixels(model.spec.ratio)), radius) for c in charts]
+    pictures = [
+        _sharpened(Renderer(decoder, c.in_pixels(model.spec.ratio)), *_radii(old, c))
+        for old, c in zip(canvas.charts, charts, strict=True)
+    ]
     return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample"))
 
 
-def _sharpened(picture: Picture, radius: float) -> Picture:
-    return lambda block, frames: sharpened(picture(block, frames), radius)
+def _radii(coarse: Chart, fine: Chart) -> tuple[float, float]:
+    """Radius of the blur down and across, in pixels of the finer chart: by how much more it resolves that way."""
+    extents = fine.extent / coarse.extent
+    down = fine.rows / coarse.rows / extents
+    across = fine.columns / coarse.columns / (1 if coarse.wrap else extents)
+    return SHARPEN_RADIUS * down, SHARPEN_RADIUS * across
 
 
-def sharpened(pictures: Tensor, radius: float) -> Tensor:
-    """Unsharp mask of pictures (n, 3, h, w) in [0, 1]; ``radius``: standard deviation of the blur, pixels."""
+def _sharpened(picture: Picture, down: float, across: float) -> Picture:
+    return lambda block, frames: sharpened(picture(block, frames), down, across)
+
+
+def sharpened(pictures: Tensor, down: float, across: float) -> Tensor:
+    """Unsharp mask of pictures (n, 3, h, w) in [0, 1]; ``down`` and ``across`` are the blur's standard deviations."""
     flat = pictures.flatten(0, 1)
-    return (pictures + SHARPEN * (flat - low_pass(flat, radius, False)).reshape(pictures.shape)).clamp(0, 1)
+    return (pictures + SHARPEN * (flat - low_pass(flat, down, across, False)).reshape(pictures.shape)).clamp(0, 1)
 
 
 def renoise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:

@@ -20,6 +20,7 @@ SPEC = ModelSpec(
     steps=8,
     guidance=1.0,
     window_batch=6,
+    longest_step_s=0.2,
 )
 
 

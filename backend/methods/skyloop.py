@@ -18,11 +18,16 @@ from . import Denoising, Task
 
 # Guidance shapes the layout at high noise; below this level it changes nothing that is measured, at twice the cost.
 GUIDED_ABOVE = 0.5
-# A clip that must close within one window moves at .6 of the pace that it has otherwise. So it is asked for a faster
-# world (docs/engine.md).
-LOOP_PACE = 1.6
+# How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
+# must close within one window moves at .7 of its pace otherwise, and any moves a little slower than a window alone.
+LOOP_PACE, LONG_PACE = 1.42, 1.12
+# What a refinement leaves of the motion.
+REFINED_MOTION = 0.85
 # How much stronger motion gets, for each time that the world which guidance leads away from is slower.
 AVOIDING = 1.27
+# How much of the noise of a frame, as variance, comes back a window later in a longer clip, so that windows in time
+# tell of one sky (FreeNoise, Qiu et al. 2023, arXiv 2310.15169, which takes all of it, and so repeats itself).
+RECURRENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Refinement:
 
 # What is where is settled by the layout, so refining goes without guidance, at half the cost.
 REFINE_GUIDANCE = 1.0
-REFINEMENTS = (Refinement(0.5, 0.25), Refinement(0.5, 0.25), Refinement(0.5, 0.25), Refinement(0.4, 0.25))
+REFINEMENTS = (Refinement(0.4, 0.25),) * 4
 
 
 @dataclass(frozen=True)
@@ -92,26 +97,34 @@ def refine_schedule(model: VideoModel, steps: int, refinement: Refinement) -> Sc
     return Schedule([refinement.sigma, *sigmas[1:]], [REFINE_GUIDANCE] * count)
 
 
-def paces(task: Task) -> tuple[float, float]:
+def paces(task: Task, refinements: int) -> tuple[float, float]:
     """Seconds between frames that the model is asked for, and those that guidance leads away from.
 
-    Motion follows the pace that is asked for; the model knows none faster than its own, so more of it comes from
-    guidance away from a slower one.
+    Motion follows the pace that is asked for, up to the fastest that the model knows; more of it comes from guidance
+    away from a slower one.
     """
-    pace = LOOP_PACE if task.request.loop and task.frames == task.model.spec.frames else 1.0
-    wanted = pace * min(1.0, task.request.motion) * task.frame_step_s
-    return wanted, wanted / (1 + max(0.0, task.request.motion - 1) / AVOIDING)
+    pace = LOOP_PACE if task.request.loop and task.frames == task.model.spec.frames else LONG_PACE
+    asked = pace * task.request.motion / REFINED_MOTION**refinements * task.frame_step_s
+    wanted = min(asked, task.model.spec.longest_step_s)
+    return wanted, wanted / (1 + (asked / wanted - 1) / AVOIDING) if asked else 0.0
 
 
-def white_start(
+def starting_noise(
     task: Task, charts: list[Chart], still: list[Tensor] | None, generator: torch.Generator
 ) -> list[Tensor]:
-    """White noise, the same in every frame where nothing shall move."""
+    """White noise of which a part recurs in time, each window's being white; the same in every frame where nothing
+    shall move."""
     noise = white_noise(charts, task.model.spec.channels, task.frames, generator, task.fields)
-    for z, weight in zip(noise, still or [], strict=bool(still)):
-        fixed = weight > 0.5
-        for frame in range(1, task.frames):
-            z[:, frame] = torch.where(fixed, z[:, 0], z[:, frame])
+    period = task.model.spec.frames
+    again, anew = math.sqrt(RECURRENCE), math.sqrt(1 - RECURRENCE)
+    fixed = [s > 0.5 for s in still] if still else [None] * len(noise)
+    for frame in range(1, task.frames):
+        for z, mask in zip(noise, fixed, strict=True):
+            if frame >= period:
+                z[:, frame] = again * z[:, frame - period] + anew * z[:, frame]
+            if mask is not None:
+                z[:, frame] = torch.where(mask, z[:, 0], z[:, frame])
+        task.fields.release()
     return noise
 
 
@@ -120,11 +133,11 @@ def compose(task: Task) -> Denoising:
     model, request = task.model, task.request
     stages, generator = plan(request, model.spec), task.generator()
     known = Known(model, request, task.frames, task.stride, task.fields)
-    wanted, avoided = paces(task)
+    wanted, avoided = paces(task, len(stages) - 1)
     canvas: Canvas | None = None
     for number, stage in enumerate(stages):
         charts, refinement = stage.charts, stage.refinement
-        latents = white_start(task, charts, known.still(charts), generator)
+        latents = starting_noise(task, charts, known.still(charts), generator)
         if canvas is None or refinement is None:
             name, coarse = "layout", None
             schedule = layout_schedule(model.sigmas(request.steps), request.guidance)

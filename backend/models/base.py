@@ -11,7 +11,10 @@ from torch import Tensor, device
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide."""
+    """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide.
+
+    ``longest_step_s``: the most seconds between frames that it was trained on.
+    """
 
     id: str
     channels: int
@@ -21,6 +24,7 @@ class ModelSpec:
     steps: int
     guidance: float
     window_batch: int
+    longest_step_s: float
 
 
 class View(NamedTuple):

@@ -28,6 +28,7 @@ SPEC = ModelSpec(
     steps=12,
     guidance=3.0,
     window_batch=6,
+    longest_step_s=FRAME_STEP_RANGE_S[1],
 )
 
 

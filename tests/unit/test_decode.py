@@ -192,7 +192,7 @@ def test_upsampling_keeps_directions() -> None:
     for chart, clean in zip(new, upsampled(canvas, new), strict=True):
         assert clean.shape == (2, 6, chart.rows, chart.columns)
         expected = chart.directions(*sphere.grid(chart.rows, chart.columns))[..., 2]
-        assert (clean[0, 5] - expected).abs().mean() < 0.02
+        assert (clean[0, 5] - expected).abs().mean() < 0.03
 
 
 @pytest.mark.parametrize("atlas", ["wide", "plane", "circular plane"])
