@@ -42,7 +42,7 @@ from .models.base import ModelSpec, VideoModel
 from .protocol import Event, GenerateRequest, phase
 
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
-PREVIEW_HEIGHT = 256
+PREVIEW_HEIGHT, PREVIEW_INTERVAL_S = 256, 1.0
 MEASURED_FRAMES = 64
 
 
@@ -96,7 +96,7 @@ def in_full(request: GenerateRequest, spec: ModelSpec) -> GenerateRequest:
 
 def compose(task: Task, job: Path, clock: Clock) -> Steps:
     """Run the request's method. Returns the clean canvas and the number of window evaluations."""
-    denoising, evaluations = method(task.request.method)(task), 0
+    denoising, evaluations, preview_s = method(task.request.method)(task), 0, -math.inf
     while True:
         start = time.perf_counter()
         try:
@@ -108,9 +108,10 @@ def compose(task: Task, job: Path, clock: Clock) -> Steps:
         clock.add(p.stage, time.perf_counter() - start)
         evaluations += p.evaluations
         yield phase(p.stage, p.done, p.total, "tile" if p.stage == "upsample" else "window")
-        if p.clean is not None:
+        if p.clean is not None and time.monotonic() - preview_s > PREVIEW_INTERVAL_S:
             with clock("preview"):
                 write_preview(task.model, p.clean, task.request, job)
+            preview_s = time.monotonic()
             yield Event(type="preview", data={"file": "preview.png"})
 
 
