@@ -22,7 +22,7 @@ GUIDED_ABOVE = 0.5
 # must close within one window moves at .7 of its pace otherwise, and any moves a little slower than a window alone.
 LOOP_PACE, LONG_PACE = 1.42, 1.12
 # What a refinement leaves of the motion.
-REFINED_MOTION = 0.85
+REFINED_MOTION = 0.78
 # How much stronger motion gets, for each time that the world which guidance leads away from is slower.
 AVOIDING = 1.27
 # How much of the noise of a frame, as variance, comes back a window later in a longer clip, so that windows in time
