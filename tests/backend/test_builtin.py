@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def noise(n: int = 1, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, 12, 16, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def prompt_and_none(model: BuiltinModel, prompt: str, negative: str = "", windows: int = 1) -> tuple[list, object]:
+def prompt_and_none(model: BuiltinModel, prompt: str, negative: str = "", windows: int = 1) -> tuple[list, Any]:
     wanted, unwanted = model.encode_text([prompt, negative])
     return [wanted] * windows, unwanted
 
