@@ -25,12 +25,12 @@ SPEC = ModelSpec(
 
 
 class SmoothOracle:
-    """Stands in for :class:`Oracle` where data are smooth along a row: a stationary Gaussian process of known
-    covariance."""
+    """Stands in for :class:`Oracle` where data are smooth along a row: a stationary Gaussian process of variance 1,
+    whose correlation falls with the distance as exp(-d^2 / (2 length^2)), or if ``rough`` as exp(-d / length)."""
 
-    def __init__(self, length_cells: float = 6.0, cells: int = 16) -> None:
-        distance = torch.arange(cells)[:, None] - torch.arange(cells)
-        values, self.vectors = torch.linalg.eigh(torch.exp(-(distance**2) / (2 * length_cells**2)).double())
+    def __init__(self, length_cells: float = 6.0, cells: int = 16, rough: bool = False) -> None:
+        distance = (torch.arange(cells)[:, None] - torch.arange(cells)).abs().double() / length_cells
+        values, self.vectors = torch.linalg.eigh(torch.exp(-distance if rough else -(distance**2) / 2))
         self.values = values.clamp(min=0)
 
     def predict(self, x: Tensor, sigma: float) -> Tensor:
