@@ -27,6 +27,9 @@ _UNITS = {
     "flicker": "grey levels",
     "flicker_residual": "grey levels",
     "loop_color": "delta E",
+    "fidelity_db": "dB",
+    "fidelity_low_db": "dB",
+    "fidelity_color": "delta E",
     "seam_percentile": "%",
 }
 _MARKS = {True: "pass", False: "FAIL", None: ""}
@@ -53,6 +56,9 @@ MEANINGS = {
     "flicker_line": "pulsing at the autoencoder's periods, 4 and 8 frames, over that at their neighbours",
     "flicker_residual": "change that motion does not explain, grey levels",
     "repetition": "highest correlation between views that do not overlap",
+    "fidelity_db": "PSNR of the mean frame against the given picture, by area",
+    "fidelity_low_db": "the same for their low frequencies (a blur of 3 degrees)",
+    "fidelity_color": "how far the mean colour is from the picture's, CIE76 delta E",
     "text": "mean probability that a classifier of rendered scenes gives to what the prompt names",
     "text_top1": "how often its likeliest value is one that the prompt names",
     "text_direction": "how much more of a region's text is seen inside it than outside; 0 is what ignores directions",
