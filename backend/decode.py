@@ -19,6 +19,7 @@ from torch import Tensor
 from . import sphere
 from .charts import Chart, covering
 from .models.base import VideoModel
+from .sampling import Where
 
 # Cells that go through the autoencoder at once, over all frames: a 104 x 104 tile with a halo of 12, at most 4 frames.
 # What it holds on the way stays below what a batch of windows takes.
@@ -132,15 +133,19 @@ def _pixels(part: Block, whole: Block, ratio: int) -> tuple:
     return (..., *inside)
 
 
+def where(chart: Chart, rows: Tensor, columns: Tensor) -> Where:
+    """What lies at the cells (or pixels) ``rows`` x ``columns`` of a chart: directions, of a plane coordinates u, v."""
+    across, down = ((at + 0.5) * (2 / n) - 1 for at, n in ((columns, chart.columns), (rows, chart.rows)))
+    v, u = torch.meshgrid(down, across, indexing="ij")
+    return chart.directions(u, v) if chart.on_sphere else (u, v)
+
+
 def coordinates(
     sources: Sequence[Chart], target: Chart, rows: Tensor, columns: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """For each source chart its coordinates u, v and its share in the cells ``rows`` x ``columns`` of ``target``."""
-    across, down = ((at + 0.5) * (2 / n) - 1 for at, n in ((columns, target.columns), (rows, target.rows)))
-    v, u = torch.meshgrid(down, across, indexing="ij")
-    if not target.on_sphere:
-        return [(u, v, torch.ones_like(u))]
-    return covering(list(sources), target.directions(u, v))
+    at = where(target, rows, columns)
+    return [(*at, torch.ones_like(at[0]))] if isinstance(at, tuple) else covering(list(sources), at)
 
 
 def reach(at: Tensor, length: int, wrap: bool) -> range:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -286,5 +286,4 @@ def denoise(
             for c, w in zip(clean, weights, strict=True):  # for the next step
                 c[:, frames], w[frames] = 0, 0
             fields.release()
-        yield Progress(stage, (step + 1) * len(jobs), schedule.steps * len(jobs), 0, Canvas(
-            canvas.charts, before, canvas.loop, canvas.frame_step_s, canvas.windows))  # fmt: skip
+        yield Progress(stage, (step + 1) * len(jobs), schedule.steps * len(jobs), 0, replace(canvas, latents=before))

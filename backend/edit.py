@@ -8,12 +8,8 @@ import numpy as np
 import torch
 
 from . import inputs
-from .charts import Chart
-from .decode import Block
-from .known import where
+from .known import by_rows
 from .protocol import GenerateRequest
-
-_ROWS_AT_ONCE = 256
 
 
 class Edit:
@@ -35,8 +31,4 @@ class Edit:
 
 def mask_pixels(request: GenerateRequest) -> np.ndarray:
     """How much of each of the movie's pixels is made anew, (height, width, 1) in [0, 1]."""
-    read = inputs.mask_reader(request)
-    frame = Chart("plane" if request.flat else "erp", request.height, request.width, wrap=True)
-    rows = range(0, request.height, _ROWS_AT_ONCE)
-    blocks = [Block(range(r, min(request.height, r + _ROWS_AT_ONCE)), range(request.width)) for r in rows]
-    return torch.cat([read(where(frame, block)) for block in blocks]).numpy()[..., None]
+    return torch.cat(list(map(inputs.mask_reader(request), by_rows(request)))).numpy()[..., None]

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import inputs, sphere
+from . import inputs
 from .charts import Chart
-from .decode import Block, frames_at_once
+from .decode import Block, frames_at_once, where
 from .denoise import Progress
 from .encode import Picture, encode_film
 from .fields import Fields
@@ -34,16 +34,19 @@ FREE_BELOW = 0.95
 # of that hardly anything could move (.3 of single windows): a cloud that does is blurred in the mean over time.
 ANCHOR_RADIUS = 1 / 32
 
+ROWS_AT_ONCE = 256
+
 Guiding = Generator[Progress, None, list[Guide]]
 
 
-def where(chart: Chart, block: Block | None = None) -> Where:
-    """What to read a picture at for the cells (or pixels) of a chart, or of a block of it: see :mod:`.sampling`."""
-    if block is None:
-        block = Block(range(chart.rows), range(chart.columns))
-    rows, columns = (torch.tensor([*r], dtype=torch.float32) for r in block)
-    v, u = torch.meshgrid((rows + 0.5) * (2 / chart.rows) - 1, (columns + 0.5) * (2 / chart.columns) - 1, indexing="ij")
-    return chart.directions(u, v) if chart.on_sphere else (u, v)
+def cells(chart: Chart) -> Where:
+    """What lies at the cells of a chart."""
+    return where(chart, torch.arange(chart.rows), torch.arange(chart.columns))
+
+
+def pixels(chart: Chart, block: Block) -> Where:
+    """What lies at a block of a chart in pixels."""
+    return where(chart, *(torch.arange(r.start, r.stop) for r in block))
 
 
 class Known:
@@ -61,7 +64,7 @@ class Known:
         """How still each cell (rows, columns) shall be, 0 to 1; None where everything moves."""
         if self.request.motion == 0:
             return [torch.ones(c.rows, c.columns) for c in charts]
-        return [1 - self._motion(where(c)) for c in charts] if self._motion else None
+        return [1 - self._motion(cells(c)) for c in charts] if self._motion else None
 
     def guides(self, charts: list[Chart], upsampled: list[Tensor] | None) -> Guiding:
         """The guides of a stage. ``upsampled``: what it starts from, None for the first one."""
@@ -71,14 +74,15 @@ class Known:
         if still := self.still(charts):
             found.append(Still(still))
         if self._mask:
-            keep = [1 - self._mask(where(c)) for c in charts]
+            keep = [1 - self._mask(cells(c)) for c in charts]
             film = _Film(self.request, self.stride)
             pictures = [film.on(c.in_pixels(self.model.spec.ratio)) for c in charts]
             known = yield from self._encoded(charts, pictures, self.frames)
             found.append(Hold(known, keep))
         if self.request.camera and upsampled is not None:
             whole = range(self.request.frames)
-            seen = [inputs.camera_weights(self.request, whole, _directions(c)) for c in charts]
+            directions = [d for c in charts if isinstance(d := cells(c), Tensor)]  # no plane has a camera
+            seen = [inputs.camera_weights(self.request, whole, d) for d in directions]
             found.append(Hold(upsampled, [1 - s for s in seen]))
         return found
 
@@ -87,7 +91,7 @@ class Known:
     ) -> Guiding:
         pictures = [_still(read, c.in_pixels(self.model.spec.ratio)) for c in charts]
         known = yield from self._encoded(charts, pictures, 1)
-        weight = [read(where(c))[1] for c in charts]
+        weight = [read(cells(c))[1] for c in charts]
         anchor = Anchor(charts, known, weight, ANCHOR_RADIUS * charts[0].columns)
         return [Hold(known, weight, FREE_BELOW), anchor] if first else [anchor]
 
@@ -98,20 +102,28 @@ class Known:
         return (yield from encode_film(self.model, charts, pictures, count, at_once, self.fields, "read"))
 
 
-def _directions(chart: Chart) -> Tensor:
-    return chart.directions(*sphere.grid(chart.rows, chart.columns))
-
-
-def _still(read: Callable[[Where], tuple[Tensor, Tensor]], pixels: Chart) -> Picture:
+def _still(read: Callable[[Where], tuple[Tensor, Tensor]], chart: Chart) -> Picture:
     """A picture that is the same in every frame, on a chart in pixels."""
-    return lambda block, frames: read(where(pixels, block))[0][None].expand(len(frames), -1, -1, -1)
+    return lambda block, frames: read(pixels(chart, block))[0][None].expand(len(frames), -1, -1, -1)
+
+
+def by_rows(request: GenerateRequest) -> Iterator[Where]:
+    """What lies at the pixels of the movie's frame, some rows at a time: directions of a whole frame would be large."""
+    frame = Chart("plane" if request.flat else "erp", request.height, request.width)
+    for top in range(0, request.height, ROWS_AT_ONCE):
+        yield pixels(frame, Block(range(top, min(request.height, top + ROWS_AT_ONCE)), range(request.width)))
 
 
 def picture_pixels(request: GenerateRequest) -> tuple[np.ndarray, np.ndarray]:
     """The request's image as the movie's frame shows it, (height, width, 3) uint8, and how far each pixel is known."""
-    frame = Chart("plane" if request.flat else "erp", request.height, request.width, wrap=True)
-    rgb, known = inputs.known_picture(request, where(frame))
-    return (rgb * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), known.numpy()
+    read = inputs.picture_reader(request)
+    rows = [(to_bytes(rgb), known.numpy()) for rgb, known in map(read, by_rows(request))]
+    return np.concatenate([rgb for rgb, _ in rows]), np.concatenate([known for _, known in rows])
+
+
+def to_bytes(rgb: Tensor) -> np.ndarray:
+    """RGB (3, height, width) in [0, 1] as (height, width, 3) uint8."""
+    return (rgb * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 class _Film:
@@ -136,11 +148,11 @@ class _Film:
                 self._now.append(last)
         return self._now[frames.start - self._at : frames.stop - self._at]
 
-    def on(self, pixels: Chart) -> Picture:
+    def on(self, chart: Chart) -> Picture:
         """The film on a chart in pixels."""
 
         def picture(block: Block, frames: range) -> Tensor:
-            at = where(pixels, block)
+            at = pixels(chart, block)
             return torch.stack([image.at(at, wrap=self.request.wrap) for image in self._read(frames)])
 
         return picture

@@ -28,7 +28,8 @@ from .edit import Edit
 from .engine import Engine
 from .evaluation.borders import border_arcs
 from .evaluation.fidelity import fidelity
-from .evaluation.files import measure_file
+from .evaluation.files import read_film
+from .evaluation.metrics import figures
 from .evaluation.spatial import ReferenceView
 from .evaluation.text import text_figures
 from .fields import Fields
@@ -36,15 +37,13 @@ from .inputs import check_inputs
 from .known import picture_pixels
 from .media.files import atomic_write
 from .media.stills import write_png
-from .media.video import VideoWriter, read_frames
+from .media.video import VideoWriter
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
 from .protocol import Event, GenerateRequest, phase
 
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 PREVIEW_HEIGHT, PREVIEW_INTERVAL_S = 256, 1.0
-MEASURED_FRAMES = 64
-
 
 Steps = Generator[Event, None, Any]
 
@@ -74,7 +73,7 @@ def generate(
     yield phase("load", 1, 1, "model")
     canvas, evaluations = yield from compose(task, job, clock)
     yield from write_movie(task, canvas, job, clock)
-    figures = yield from measure(task, canvas, reference, job, clock)
+    found = yield from measure(task, canvas, reference, job, clock)
     result = {
         "request": request.to_json(),
         "model": model.spec.id,
@@ -83,7 +82,7 @@ def generate(
         "seconds": clock.seconds,
         "evaluations": evaluations,
         "peak_memory_mb": engine.peak_memory_mb(model.device),
-        "figures": figures,
+        "figures": found,
     }
     atomic_write(job / "result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     yield Event(type="done", data={"result": result})
@@ -107,7 +106,7 @@ def compose(task: Task, job: Path, clock: Clock) -> Steps:
             return replace(canvas, latents=shown), evaluations
         clock.add(p.stage, time.perf_counter() - start)
         evaluations += p.evaluations
-        yield phase(p.stage, p.done, p.total, "tile" if p.stage == "upsample" else "window")
+        yield phase(p.stage, p.done, p.total, "tile" if p.stage in ("upsample", "read") else "window")
         if p.clean is not None and time.monotonic() - preview_s > PREVIEW_INTERVAL_S:
             with clock("preview"):
                 write_preview(task.model, p.clean, task.request, job)
@@ -134,34 +133,53 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
 def measure(task: Task, canvas: Canvas, reference: Sequence[ReferenceView] | None, job: Path, clock: Clock) -> Steps:
     """Returns the quality figures of ``sky.mp4``, against single windows of the model: as fine as the canvas for
     detail, and as wide as those that settled the layout for motion."""
-    request, movie = task.request, job / "sky.mp4"
+    request, fov = task.request, window_fov(canvas, task.model.spec)
     with clock("measure"):
         if reference is None:
-            reference = yield from sample_references(task, window_fov(canvas, task.model.spec))
-        figures = measure_file(
-            movie,
+            reference = yield from sample_references(task, fov)
+        film = read_film(job / "sky.mp4")
+        found = figures(
+            film.frames,
+            fps=film.fps,
+            gap=film.gap,
             loop=request.loop,
             flat=request.flat,
             wrap=request.wrap,
             reference=reference,
             arcs=border_arcs(canvas.charts, canvas.windows),
         )
-        some = list(read_frames(movie, limit=MEASURED_FRAMES))
         if not request.flat:
-            figures |= text_figures(np.stack(some[::5]), request.prompt, request.regions)
+            found |= text_figures(film.frames[::5], request.prompt, request.regions)
         if request.image:
             picture, known = picture_pixels(request)
-            figures |= fidelity(some, picture, known, flat=request.flat)
-    yield phase("measure", 2 * request.steps + 1, 2 * request.steps + 1)
-    return figures
+            found |= fidelity(film.frames, picture, known, flat=request.flat)
+    yield phase("measure", measuring_steps(task, fov), measuring_steps(task, fov))
+    return found
+
+
+def reference_angles_deg(task: Task, fov: float) -> list[float]:
+    """What the windows that a sky is measured against see, each angle once."""
+    return list(dict.fromkeys((round(math.degrees(fov), 2), task.request.fov_deg)))
+
+
+def measuring_steps(task: Task, fov: float) -> int:
+    """Steps of progress: those of all references, and one for the figures."""
+    return len(reference_angles_deg(task, fov)) * task.request.steps + 1
 
 
 def sample_references(task: Task, fov: float, seed: int | None = None) -> Generator[Event, None, list[ReferenceView]]:
     """Single windows that see ``fov`` (radians) and, if that is another angle, what the layout's windows see."""
-    angles = dict.fromkeys((round(math.degrees(fov), 2), task.request.fov_deg))
+    angles, total = reference_angles_deg(task, fov), measuring_steps(task, fov)
     found = []
     for number, angle in enumerate(angles):
-        found += yield from sample_reference(task, math.radians(angle), seed, number)
+        sampling = sample_reference(task, math.radians(angle), seed)
+        while True:
+            try:
+                done = number * task.request.steps + next(sampling)
+            except StopIteration as sampled:
+                found += sampled.value
+                break
+            yield phase("measure", done, total)
     return found
 
 
@@ -179,12 +197,10 @@ def write_preview(model: VideoModel, clean: Canvas, request: GenerateRequest, jo
     write_png(job / "preview.png", next(iter(frames)))
 
 
-def sample_reference(
-    task: Task, fov: float, seed: int | None = None, number: int = 0
-) -> Generator[Event, None, list[ReferenceView]]:
+def sample_reference(task: Task, fov: float, seed: int | None = None) -> Generator[int, None, list[ReferenceView]]:
     """Single windows of the model at several pitches, same prompt: the yardstick of detail and motion.
 
-    ``fov`` radians. Yields progress, returns one view a pitch.
+    ``fov`` radians. Yields the number of steps done, returns one view a pitch.
     """
     model, request, spec = task.model, task.request, task.model.spec
     pitches = (0,) if request.flat else REFERENCE_PITCHES_DEG
@@ -197,7 +213,7 @@ def sample_reference(
     for p in denoise(model, canvas, prompts, schedule):
         if p.clean is not None:
             done += 1
-            yield phase("measure", number * request.steps + done, 2 * request.steps + 1)
+            yield done
     found = []
     pixels = spec.cells * spec.ratio
     for pitch, plane, latents in zip(pitches, planes, canvas.latents, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,10 +13,8 @@ from .views import extended
 LOW_PASS_DEG = 3.0
 
 
-def fidelity(
-    frames: Sequence[np.ndarray], picture: np.ndarray, known: np.ndarray, *, flat: bool = False
-) -> dict[str, float]:
-    """Frames (H, W, 3) uint8 against a picture (H, W, 3) uint8 that is ``known`` (H, W) in [0, 1] in parts.
+def fidelity(frames: np.ndarray, picture: np.ndarray, known: np.ndarray, *, flat: bool = False) -> dict[str, float]:
+    """Frames (T, H, W, 3) uint8 against a picture (H, W, 3) uint8 that is ``known`` (H, W) in [0, 1] in parts.
 
     ``fidelity_db``: PSNR of the mean frame, ``fidelity_low_db``: of its low frequencies (a blur of 3 degrees), both
     weighted by area on the sphere (WS-PSNR, Sun et al. 2017); ``fidelity_color``: CIE76 delta E of the mean colours.
@@ -25,7 +22,7 @@ def fidelity(
     height, width = picture.shape[:2]
     area = np.ones(height) if flat else np.cos((np.arange(height) + 0.5) / height * math.pi - math.pi / 2)
     weight = known * area[:, None].astype(np.float32)
-    mean = np.mean([frame.astype(np.float32) for frame in frames], axis=0)
+    mean = frames.mean(axis=0, dtype=np.float32)
     ours, theirs = _low(mean, flat), _low(picture.astype(np.float32), flat)
     colours = [_mean_lab(image, weight) for image in (mean, picture.astype(np.float32))]
     return {

@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..jobs.store import recorded
 from ..media.video import probe, read_frames
 from ..protocol import bad_request
-from .borders import Arcs
 from .metrics import figures
-from .spatial import ReferenceView
 
 MOST_FRAMES = 64
 _MEMORY_BYTES = 3 * 2**29
 
 
+@dataclass(frozen=True)
+class Film:
+    """Frames (T, H, W, 3) uint8 of a video, all or its ends: ``gap`` is after which some were left out."""
+
+    frames: np.ndarray
+    fps: float
+    gap: int | None
+
+
 def evaluate_file(path: Path) -> dict[str, Any]:
     """The figures of a video, without those that need the model's own samples.
 
-    What the video is meant to be is read from ``result.json`` or ``request.json`` beside it; without them 2:1 is a
-    looping sphere and any other shape a flat panorama that loops and does not wrap. Raises like :func:`measure_file`.
+    What the video is meant to be is read from the record beside it; without one 2:1 is a looping sphere and any other
+    shape a flat panorama that loops and does not wrap. Raises like :func:`read_film`.
     """
-    path = Path(path)
-    about, intent = probe(path), _request_beside(path)
-    flat = bool(intent.get("flat", about["width"] != 2 * about["height"]))
-    return measure_file(path, loop=bool(intent.get("loop", True)), flat=flat, wrap=bool(intent.get("wrap", False)))
+    film, made = read_film(Path(path)), recorded(Path(path).parent)
+    height, width = film.frames.shape[1:3]
+    flat = made.flat if made else width != 2 * height
+    loop, wrap = (made.loop, made.wrap) if made else (True, False)
+    return figures(film.frames, fps=film.fps, gap=film.gap, loop=loop, flat=flat, wrap=wrap)
 
 
-def measure_file(
-    path: Path,
-    *,
-    loop: bool,
-    flat: bool,
-    wrap: bool,
-    reference: Sequence[ReferenceView] | None = None,
-    arcs: Arcs | None = None,
-) -> dict[str, Any]:
-    """The figures of a video file: see :func:`.metrics.figures` for the arguments.
+def read_film(path: Path) -> Film:
+    """What is measured of a video: of a long or large one the first and the last frames, at most 64 and 1.5 GB.
 
-    Of a long or large video the first and the last frames are measured, at most 64 in all and 1.5 GB. Raises
-    ``SkyloopError(bad_request)`` when it is not a video of at least 32x32 pixels.
+    Raises ``SkyloopError(bad_request)`` when it is not a video of at least 32x32 pixels.
     """
     about = probe(path)
     width, height = about["width"], about["height"]
@@ -54,8 +53,7 @@ def measure_file(
     frames, gap = _ends(path, most)
     if not len(frames):
         raise bad_request(f"{path} has no frames.", "Give a video that plays.")
-    fps = about["fps"] or 1.0
-    return figures(frames, fps=fps, loop=loop, flat=flat, wrap=wrap, reference=reference, gap=gap, arcs=arcs)
+    return Film(frames, about["fps"] or 1.0, gap)
 
 
 def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:
@@ -71,15 +69,3 @@ def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:
             last.append(frame)
     frames = np.stack([*first, *last]) if first else np.empty((0, 0, 0, 3), np.uint8)
     return frames, len(first) - 1 if count > len(frames) else None
-
-
-def _request_beside(path: Path) -> dict[str, Any]:
-    for name in ("result.json", "request.json"):
-        try:
-            document = json.loads((path.parent / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(document, dict):
-            request = document.get("request", document)
-            return request if isinstance(request, dict) else {}
-    return {}

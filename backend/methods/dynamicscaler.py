@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,18 +26,7 @@ from ..protocol import GenerateRequest
 from . import Denoising, Task
 from .offset_shifting import OffsetShiftingDenoiser
 from .projection import ProjectionDenoiser, decimate
-from .sweep import Footprint, Level, mixing_ratio, sweep
-
-
-class Denoiser(Protocol):
-    """One of the paper's two denoisers: which windows each step has, and where one reads and writes."""
-
-    @property
-    def chart(self) -> Chart: ...
-
-    def places(self, step: int) -> list[Any]: ...
-
-    def footprint(self, place: Any) -> Footprint: ...
+from .sweep import Denoiser, Level, mixing_ratio, sweep
 
 
 def coarse_steps(steps: int) -> int:
@@ -90,8 +78,8 @@ def denoise_in_turn(
     return canvas
 
 
-def denoiser(kind: type[ProjectionDenoiser] | type[OffsetShiftingDenoiser], task: Task, chart: Chart) -> Denoiser:
-    """One of the two, on a chart of this task. (Only our own method hurries short loops.)"""
+def denoiser(kind: type[Denoiser], task: Task, chart: Chart) -> Denoiser:
+    """One of the two, on a chart of this task."""
     request, spec, shares = task.request, task.model.spec, task.prompts.shares(chart)
     return kind(chart, task.frames, request.loop, task.frame_step_s, spec, shares, request.steps)
 

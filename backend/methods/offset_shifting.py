@@ -18,10 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..charts import Chart
-from ..models.base import ModelSpec
 from ..windows import Span, Window
-from .sweep import Footprint
+from .sweep import Denoiser, Footprint
 
 SHIFTS_PER_WINDOW = 16
 TIME_CYCLE = 8
@@ -71,22 +69,13 @@ def temporal_spans(frames: int, window: int, step: int, steps: int, loop: bool) 
 
 
 @dataclass(frozen=True)
-class OffsetShiftingDenoiser:
-    """The windows of each step on a chart in the plane. ``shares`` (prompts, rows, columns): prompts by cell.
+class OffsetShiftingDenoiser(Denoiser):
+    """The windows of each step on a chart in the plane.
 
     A window takes the prompt of its centre. (The run has one prompt here, though its code is made for more.)
     """
 
-    chart: Chart
-    frames: int
-    loop: bool
-    frame_step_s: float
-    spec: ModelSpec
-    shares: Tensor
-    steps: int
-
     def places(self, step: int) -> list[Window]:
-        """The windows of ``step``, in the order of their visits."""
         chart, cells = self.chart, self.spec.cells
         times = temporal_spans(self.frames, self.spec.frames, step, self.steps, self.loop)
         rows = [start + torch.arange(cells) for start in spatial_starts(chart.rows, cells, step, False)]

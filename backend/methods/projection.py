@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .. import sphere
-from ..charts import Chart
-from ..models.base import ModelSpec, View
+from ..models.base import View
 from ..sampling import axes
 from .offset_shifting import temporal_spans
-from .sweep import Footprint
+from .sweep import Denoiser, Footprint
 
 # Rings of (pitch, views), in the order of their visits: poles first, horizon last.
 RINGS_DEG = ((90, 1), (-90, 1), (75, 6), (-75, 6), (60, 6), (-60, 6), (45, 6), (-45, 6), (0, 6))
@@ -60,19 +60,16 @@ def seen_cells(directions: Tensor, yaw: float, pitch: float, fov: float, size: i
 
 
 @dataclass(frozen=True)
-class ProjectionDenoiser:
-    """The views of each step on an ``erp`` chart. ``shares`` (prompts, rows, columns) are the prompts by direction.
+class ProjectionDenoiser(Denoiser):
+    """The views of each step on an ``erp`` chart.
 
     A view takes the prompt of its centre, as in the paper: prompts by elevation change from ring to ring.
     """
 
-    chart: Chart
-    frames: int
-    loop: bool
-    frame_step_s: float
-    spec: ModelSpec
-    shares: Tensor
-    steps: int
+    @cached_property
+    def directions(self) -> Tensor:
+        """Of the chart's cells, (rows, columns, 3): the same for every view."""
+        return sphere.erp_directions(self.chart.rows, self.chart.columns)
 
     def places(self, step: int) -> list[tuple[Tensor, float, float]]:
         """Frames, yaw and pitch of every view of ``step``, in the order of their visits."""
@@ -83,7 +80,7 @@ class ProjectionDenoiser:
         frames, yaw, pitch = place
         fov, size, chart = math.radians(FOV_DEG), self.spec.cells, self.chart
         cells = gather_cells(yaw, pitch, fov, size, chart.rows, chart.columns)
-        seen, nearest = seen_cells(sphere.erp_directions(chart.rows, chart.columns), yaw, pitch, fov, size)
+        seen, nearest = seen_cells(self.directions, yaw, pitch, fov, size)
         u, v = sphere.erp_coordinates(sphere.direction(torch.tensor(yaw), torch.tensor(pitch)))
         row = min(chart.rows - 1, int((float(v) + 1) / 2 * chart.rows))
         prompt = int(self.shares[:, row, int((float(u) + 1) / 2 * chart.columns) % chart.columns].argmax())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,56 +29,34 @@ AVOIDING = 1.27
 RECURRENCE = 0.5
 
 
-@dataclass(frozen=True)
-class Refinement:
-    """How a finer stage starts from the one before: at which noise level, and in what part of the steps."""
-
-    sigma: float
-    steps: float
+# A finer stage starts from the one before at this noise level and takes this part of the steps. What is where is
+# settled by the layout, so refining goes without guidance, at half the cost.
+REFINE_SIGMA, REFINE_STEPS, REFINE_GUIDANCE = 0.4, 0.25, 1.0
+MOST_REFINEMENTS = 4
 
 
-# What is where is settled by the layout, so refining goes without guidance, at half the cost.
-REFINE_GUIDANCE = 1.0
-REFINEMENTS = (Refinement(0.4, 0.25),) * 4
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Charts to denoise on; the first stage of all has no refinement and starts from noise."""
-
-    charts: list[Chart]
-    refinement: Refinement | None = None
-
-    def fov(self, cells: int) -> float:
-        """What a window of ``cells`` sees at the horizon, radians."""
-        first = self.charts[0]
-        return first.fov if first.kind == "plane" else 2 * math.pi * cells / first.columns
-
-
-def plan(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
-    """The resolutions that lead to the requested size, coarse to fine."""
+def plan(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
+    """The charts of each stage, at the resolutions that lead to the requested size, coarse to fine."""
     if request.flat:
         return _flat_stages(request, spec)
     columns = 4 * round(spec.cells * 360 / request.fov_deg / 4)
-    stages = [Stage(sphere_charts(columns, spec.cells))]
+    stages = [sphere_charts(columns, spec.cells)]
     final = 32 * round(request.width / spec.ratio / 32)
-    for refinement in REFINEMENTS:
-        if final < 1.25 * columns:
-            break
+    while final >= 1.25 * columns and len(stages) <= MOST_REFINEMENTS:
         columns = min(final, 2 * columns) if final < 3 * columns else 2 * columns
-        stages.append(Stage(sphere_charts(columns, spec.cells), refinement))
+        stages.append(sphere_charts(columns, spec.cells))
     return stages
 
 
-def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[Stage]:
+def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
     rows, columns = request.height / spec.ratio, request.width / spec.ratio
-    halvings = max(0, min(len(REFINEMENTS), int(math.log2(min(rows, columns) / spec.cells))))
+    halvings = max(0, min(MOST_REFINEMENTS, int(math.log2(min(rows, columns) / spec.cells))))
     stages = []
-    for k, refinement in zip(range(halvings, -1, -1), (None, *REFINEMENTS), strict=False):
+    for k in range(halvings, -1, -1):
         size = [max(spec.cells, math.ceil(n / 2**k)) for n in (rows, columns)]
         # At the coarsest scale a window shows the field of view that was asked for; each doubling halves it.
         fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2 ** (halvings - k))
-        stages.append(Stage([Chart("plane", size[0], size[1], wrap=request.wrap, fov=fov)], refinement))
+        stages.append([Chart("plane", size[0], size[1], wrap=request.wrap, fov=fov)])
     return stages
 
 
@@ -88,13 +65,13 @@ def layout_schedule(sigmas: list[float], guidance: float) -> Schedule:
     return Schedule(sigmas, [guidance if s > GUIDED_ABOVE else 1.0 for s in sigmas[:-1]])
 
 
-def refine_schedule(model: VideoModel, steps: int, refinement: Refinement) -> Schedule:
-    """The part of the model's own schedule below the refinement's noise level, in its part of the steps."""
+def refine_schedule(model: VideoModel, steps: int) -> Schedule:
+    """The part of the model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
     fine = model.sigmas(1000)
-    start = next(i for i, s in enumerate(fine) if s <= refinement.sigma)
-    count = max(2, round(steps * refinement.steps))
+    start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
+    count = max(2, round(steps * REFINE_STEPS))
     sigmas = [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
-    return Schedule([refinement.sigma, *sigmas[1:]], [REFINE_GUIDANCE] * count)
+    return Schedule([REFINE_SIGMA, *sigmas[1:]], [REFINE_GUIDANCE] * count)
 
 
 def paces(task: Task, refinements: int) -> tuple[float, float]:
@@ -112,15 +89,18 @@ def paces(task: Task, refinements: int) -> tuple[float, float]:
 def starting_noise(
     task: Task, charts: list[Chart], still: list[Tensor] | None, generator: torch.Generator
 ) -> list[Tensor]:
-    """White noise of which a part recurs in time, each window's being white; the same in every frame where nothing
-    shall move."""
+    """White noise of which a part recurs in time; the same in every frame where nothing shall move.
+
+    Each window's own is white: what recurs lies a window apart, and a loop's last frames, which a window may see
+    together with its first ones, are drawn anew.
+    """
     noise = white_noise(charts, task.model.spec.channels, task.frames, generator, task.fields)
     period = task.model.spec.frames
     again, anew = math.sqrt(RECURRENCE), math.sqrt(1 - RECURRENCE)
     fixed = [s > 0.5 for s in still] if still else [None] * len(noise)
     for frame in range(1, task.frames):
         for z, mask in zip(noise, fixed, strict=True):
-            if frame >= period:
+            if period <= frame < task.frames - task.frames % period:
                 z[:, frame] = again * z[:, frame - period] + anew * z[:, frame]
             if mask is not None:
                 z[:, frame] = torch.where(mask, z[:, 0], z[:, frame])
@@ -135,21 +115,20 @@ def compose(task: Task) -> Denoising:
     known = Known(model, request, task.frames, task.stride, task.fields)
     wanted, avoided = paces(task, len(stages) - 1)
     canvas: Canvas | None = None
-    for number, stage in enumerate(stages):
-        charts, refinement = stage.charts, stage.refinement
+    for number, charts in enumerate(stages):
         latents = starting_noise(task, charts, known.still(charts), generator)
-        if canvas is None or refinement is None:
+        if canvas is None:
             name, coarse = "layout", None
             schedule = layout_schedule(model.sigmas(request.steps), request.guidance)
         else:
             name = f"refine {number}" if len(stages) > 2 else "refine"
             coarse = yield from upsample(model, canvas, charts, task.fields)
-            schedule = refine_schedule(model, request.steps, refinement)
+            schedule = refine_schedule(model, request.steps)
         guides = yield from known.guides(charts, coarse)
-        if coarse and refinement:
+        if coarse:
             for frame in range(task.frames):
                 for z, c in zip(latents, coarse, strict=True):
-                    z[:, frame] = renoise(c[:, frame], z[:, frame], refinement.sigma)
+                    z[:, frame] = renoise(c[:, frame], z[:, frame], REFINE_SIGMA)
                 task.fields.release()
         canvas = Canvas(charts, latents, request.loop, wanted, avoid_step_s=avoided)
         yield from denoise(
@@ -160,7 +139,7 @@ def compose(task: Task) -> Denoising:
             guides=guides,
             stage=name,
             fields=task.fields,
-            final=stage is stages[-1],
+            final=number == len(stages) - 1,
         )
     assert canvas is not None
     return canvas

@@ -10,15 +10,17 @@ Derived from the paper's equations, for flow matching: noisy = (1 - sigma) * cle
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..charts import Chart
 from ..conditioning import Prompts
-from ..models.base import VideoModel, View
+from ..models.base import ModelSpec, VideoModel, View
 from ..protocol import ErrorKind, SkyloopError
 from ..solver import solver_step
 
@@ -37,6 +39,30 @@ class Footprint:
     prompt: int
     seen: Tensor | None = None
     nearest: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Denoiser(ABC):
+    """One of the paper's two denoisers on a chart: which windows each step has, and where one reads and writes.
+
+    ``frames``: the canvas's length; ``shares`` (prompts, rows, columns): prompts by cell; ``steps``: the schedule's.
+    """
+
+    chart: Chart
+    frames: int
+    loop: bool
+    frame_step_s: float
+    spec: ModelSpec
+    shares: Tensor
+    steps: int
+
+    @abstractmethod
+    def places(self, step: int) -> list[Any]:
+        """The windows of ``step``, counted from the stage's start, in the order of their visits."""
+
+    @abstractmethod
+    def footprint(self, place: Any) -> Footprint:
+        """Where one of them reads and writes."""
 
 
 class Level(NamedTuple):

@@ -184,15 +184,16 @@ def test_every_tile_is_decoded_once_for_all_blocks(monkeypatch: pytest.MonkeyPat
     assert len(model.decoded) == sum(len(tiles(c.rows, c.columns, c.wrap, model.halo)) for c in charts)
 
 
-def test_upsampling_keeps_directions() -> None:
+def test_upsampling_keeps_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A canvas that shows the height above the horizon shows it again on the finer atlas, all around."""
+    monkeypatch.setattr("backend.motion_guidance.SHARPEN", 0.0)  # which would steepen the oracle's blocky picture
     old, new = sphere_charts(64, 16), sphere_charts(128, 16)
     heights = [c.directions(*sphere.grid(c.rows, c.columns))[..., 2] for c in old]
     canvas = Canvas(old, [h.expand(2, 6, -1, -1).clone() for h in heights], True, 0.125)
     for chart, clean in zip(new, upsampled(canvas, new), strict=True):
         assert clean.shape == (2, 6, chart.rows, chart.columns)
         expected = chart.directions(*sphere.grid(chart.rows, chart.columns))[..., 2]
-        assert (clean[0, 5] - expected).abs().mean() < 0.03
+        assert (clean[0, 5] - expected).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize("atlas", ["wide", "plane", "circular plane"])

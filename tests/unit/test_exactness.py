@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -17,7 +17,7 @@ from backend.conditioning import Prompts
 from backend.denoise import Canvas, Schedule, Visit, denoise, white_noise
 from backend.fields import Fields
 from backend.methods import Task
-from backend.methods.skyloop import compose
+from backend.methods.skyloop import compose, starting_noise
 from backend.models.base import View
 from backend.models.builtin import BuiltinModel
 from backend.protocol import GenerateRequest
@@ -60,6 +60,22 @@ def test_the_order_of_windows_does_not_matter(monkeypatch: pytest.MonkeyPatch, i
     monkeypatch.setattr(engine, "visits", shuffled)
     for mine, other in zip(composed(4), in_fours, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("frames", "loop"), [(24, True), (32, True), (40, True), (47, True), (12, True), (40, False)])
+def test_every_window_starts_from_white_noise(frames: int, loop: bool) -> None:
+    """Noise comes back in a longer clip, but never twice within a window, also where that reaches over the join."""
+    task = Task(Oracle(), replace(REQUEST, frames=frames, loop=loop), Prompts(["anything"], ""), Fields())
+    plane = [Chart("plane", 64, 64)]
+    noise = starting_noise(task, plane, None, torch.Generator().manual_seed(5))[0].transpose(0, 1).flatten(1)
+    likeness = (noise @ noise.T / noise.shape[1]).abs()
+    apart = (torch.arange(task.frames)[:, None] - torch.arange(task.frames)).abs()
+    if loop:
+        apart = torch.minimum(apart, task.frames - apart)
+    assert likeness[(apart > 0) & (apart < 16)].max() < 0.06
+    assert (likeness.diagonal() - 1).abs().max() < 0.06
+    if frames in (32, 47):
+        assert likeness[0, 16] > 0.6
 
 
 def test_turning_the_noise_of_a_band_by_a_window_turns_the_result() -> None:

@@ -76,13 +76,13 @@ def long_run(folder: Path, frames: int, memory_bytes: int) -> dict[str, Any]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
 def test_host_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    """In files a canvas of 2000 frames, 8 MB five times over, takes no more memory than one of 64 frames."""
+    """In files a canvas of 3000 frames, 12 MB five times over, takes no more memory than one of 64 frames."""
     with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(long_run, tmp_path, *arguments) for arguments in ((64, 0), (2000, 0), (2000, 1 << 30))]
+        runs = [pool.submit(long_run, tmp_path, *arguments) for arguments in ((64, 0), (3000, 0), (3000, 1 << 30))]
         short, on_disk, in_memory = (run.result() for run in runs)
     assert on_disk["digest"] == in_memory["digest"]
     assert on_disk["bytes"] - short["bytes"] < 8 * MB
-    assert in_memory["bytes"] - short["bytes"] > 16 * MB, "the test can tell the difference"
+    assert in_memory["bytes"] - short["bytes"] > 24 * MB, "the test can tell the difference"
     assert not list(tmp_path.iterdir())
 
 

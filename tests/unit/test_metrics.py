@@ -368,7 +368,7 @@ def test_a_file_is_measured_like_its_frames(film: Path) -> None:
 def test_what_the_video_is_meant_to_be_is_read_beside_it(film: Path) -> None:
     beside = film.with_name("result.json")
     for intent, absent in (({"loop": False}, "loop"), ({"flat": True, "wrap": False}, "seam")):
-        beside.write_text(json.dumps({"request": intent}))
+        beside.write_text(json.dumps({"request": {"prompt": "a sky", **intent}}))
         assert absent not in evaluate_file(film)
     beside.write_text("{ broken")
     assert {"seam", "loop"} <= set(evaluate_file(film))
