@@ -23,6 +23,7 @@ SCHEMA_VERSION = 1
 MAX_FRAMES = 4096
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 128, 4096
 MAX_WIDTH_PX = 16384
+MAX_PLACE = 1_000_000
 FOV_RANGE_DEG = (40.0, 110.0)
 METHODS = ("skyloop", "dynamicscaler", "multidiffusion", "syncdiffusion", "independent", "native")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -203,37 +204,53 @@ def _typed(name: str, want: Any, value: Any) -> Any:
 class Command:
     """What the add-on asks of the backend, one a line: ``{"type": "generate", "job": "/home/me/skies/aurora"}``.
 
-    ``job`` is the absolute path of the job folder, as text, which is also the job's name in every event.
+    ``job`` is the absolute path of the job folder, as text, which is also the job's name in every event (over HTTP: its
+    name on the server). ``to`` is a place among the waiting jobs, 0 the next to run; those beyond the end mean the end.
 
     ========= ====================================================================
-    generate  do the job whose ``request.json`` is in the folder; jobs wait for each other
-    cancel    a running job stops at its next step, a waiting one is dropped
-    unload    give the memory of loaded models back, once no job runs; answered by ``accepted``
-    probe     answered by ``hello``, once no job runs
+    generate  do the job whose ``request.json`` is in the folder, from its checkpoint when it has one; a finished job
+              is announced done at once. Jobs wait for each other
+    cancel    a running job stops at its next window, a waiting one is dropped; its folder and checkpoint stay
+    move      a waiting job takes the place ``to``
+    pause     the running job halts at its next window and keeps its memory; waiting ones do not start
+    resume    go on after ``pause``
+    unload    give memory back: at once when idle or paused (a paused job goes back to the front of the queue, and its
+              checkpoint brings it back), else when the running job ends; answered by ``accepted``
+    probe     answered by ``hello`` with the devices, once no job runs
     shutdown  cancel everything and exit, as does the end of the pipe
     ========= ====================================================================
     """
 
     type: str
     job: str = ""
+    to: int = 0
 
     def to_line(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v}, ensure_ascii=False)
 
     @staticmethod
     def from_line(line: str) -> Command:
-        """Parse one line of the pipe. Raises ``SkyloopError(bad_request)`` that says what is wrong with it."""
+        """Parse one line of the pipe. Raises ``SkyloopError(bad_request)`` that names the field that is wrong."""
         try:
             document = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise bad_request(f"not a JSON line: {line[:80]!r}.") from error
-        if not isinstance(document, dict) or document.get("type") not in tuple(REQUEST_TYPES):
-            raise bad_request(f"not a request: {line[:80]!r}.", f"Known types: {', '.join(sorted(REQUEST_TYPES))}.")
-        if unknown := sorted(set(document) - {"type", "job"}):
-            raise bad_request(f"unknown field {unknown[0][:40]!r} in {document['type']}.")
-        command = Command(**document)
-        if not isinstance(command.job, str) or (command.type in ("generate", "cancel") and not command.job):
-            raise bad_request(f"{command.type} needs a job, as text.")
+        if not isinstance(document, dict):
+            raise bad_request(f"not a JSON object: {line[:80]!r}.", 'Send one such as {"type": "probe"}.')
+        if document.get("type") not in tuple(REQUEST_TYPES):
+            raise bad_request(
+                f"type {str(document.get('type'))[:40]!r} is no command of this backend.",
+                f"Known: {', '.join(sorted(REQUEST_TYPES))}. {_NEWER}",
+            )
+        types = field_types(Command)
+        if unknown := sorted(set(document) - set(types)):
+            raise bad_request(f"unknown field {unknown[0][:40]!r} in {document['type']}.", _NEWER)
+        job = document.get("job", "")
+        if document["type"] in ("generate", "cancel", "move") and not (isinstance(job, str) and job):
+            raise bad_request(f"job {str(job)[:40]!r}: {document['type']} needs a job, as text.")
+        command = Command(**{k: _typed(k, types[k], v) for k, v in document.items()})
+        if not 0 <= command.to <= MAX_PLACE or (command.to and command.type != "move"):
+            raise bad_request(f"to {str(command.to)[:40]}: use 0 to {MAX_PLACE}, and only with move.")
         return command
 
 
@@ -245,8 +262,10 @@ class Event:
     ``type``:
 
     ======== =====================================================================
-    hello     protocol, version, devices: [{id, name, memory_mb}]
+    hello     protocol, version, devices: [{id, name, memory_mb}]; devices is empty in the first one, which comes
+              before anything heavy is loaded; a second follows with them
     accepted  (none)
+    queue     running: job or "", waiting: [job, ...] next first, paused: bool; after every change
     phase     name, done, total, unit; ``done == total`` ends the phase
     preview   file: a PNG in the job folder, replaced in place
     done      result: the content of ``result.json``
@@ -281,10 +300,11 @@ class Event:
         return Event(type=kind, job=job, seq=seq, data=document)
 
 
-EVENT_TYPES = frozenset({"hello", "accepted", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
+EVENT_TYPES = frozenset({"hello", "accepted", "queue", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
 LAST_EVENTS = frozenset({"done", "failed", "cancelled"})
 """One of these ends every accepted job."""
-REQUEST_TYPES = frozenset({"generate", "cancel", "unload", "probe", "shutdown"})
+REQUEST_TYPES = frozenset({"generate", "cancel", "move", "pause", "resume", "unload", "probe", "shutdown"})
+_NEWER = "The add-on may be newer than this backend: use Install Anew to bring them together."
 
 
 def finite(value: Any) -> Any:
