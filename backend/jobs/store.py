@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from ..media.files import atomic_write, commit, writing
-from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
-from ..runtime.lock import locked
+from ..protocol import LAST_EVENTS, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
+from ..runtime.lock import is_held, locked
 
 OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
 _MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
@@ -28,6 +31,18 @@ _BYTES_PER_PIXEL = 0.5  # of the video, generously: four bits per pixel is visua
 _CANVAS_BYTES_PER_PIXEL = 5.0  # of every frame while it is made: up to 3.6 measured, more with a picture to start from
 CANVAS_IN_MEMORY_BYTES = 1 << 30  # the rest of it is in files (:mod:`..fields`)
 _SPARE_BYTES = 64 << 20  # log, stills, and room for the rest of the system to live
+_TAIL_BYTES = 256 << 10  # of the events: the last one is in there
+
+
+class Status(StrEnum):
+    """How far a job is, as its folder tells."""
+
+    WAITING = "waiting"  # never begun
+    RUNNING = "running"  # its lock is held
+    INTERRUPTED = "interrupted"  # begun, and ended without a last event
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,46 @@ def create(folder: Path, request: GenerateRequest) -> Job:
     text = json.dumps(request.to_json(), ensure_ascii=False, indent=1)
     atomic_write(folder / "request.json", text.encode())
     return Job(folder.absolute(), str(folder.absolute()))
+
+
+def status(folder: Path) -> Status:
+    """How far the job in ``folder`` is. Never raises, whatever is in there; a folder without a run is WAITING."""
+    if is_held(folder / ".lock"):
+        return Status.RUNNING
+    if _is_file(folder / "result.json") and _is_file(folder / "sky.mp4"):
+        return Status.DONE
+    for line in reversed(_tail(folder / "events.jsonl").split(b"\n")):
+        with contextlib.suppress(ValueError):
+            last = Event.from_line(line.decode("utf-8")).type
+            return Status(last) if last in LAST_EVENTS - {"done"} else Status.INTERRUPTED
+    begun = _is_file(folder / "events.jsonl") or _is_file(folder / "log.txt") or has_checkpoint(folder)
+    return Status.INTERRUPTED if begun else Status.WAITING
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is something to go on from in ``folder``. Never raises."""
+    with contextlib.suppress(OSError, ValueError):
+        if not (folder / "checkpoint").is_symlink():
+            return any(_is_file(path) for path in (folder / "checkpoint").iterdir() if path.suffix == ".safetensors")
+    return False
+
+
+def _is_file(path: Path) -> bool:
+    """Whether ``path`` is a file itself, not a link to one. Never raises."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _tail(path: Path) -> bytes:
+    """The end of a file; nothing where it cannot be read or is no file."""
+    with contextlib.suppress(OSError, ValueError):
+        if _is_file(path):
+            with path.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+                return file.read(_TAIL_BYTES)
+    return b""
 
 
 def load(name: str) -> Job:

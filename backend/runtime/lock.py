@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..media.files import open_regular
 
-def _try_lock(fd: int) -> bool:
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe of that name must not hold us up
+
+
+def _try_lock(fd: int, *, shared: bool = False) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -19,7 +23,7 @@ def _try_lock(fd: int) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # held by another; anything else, such as no locks on this disk, is news
         return False
     return True
@@ -34,12 +38,32 @@ def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25
     that the next run is making anew.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
     try:
         start = time.monotonic()
         while not _try_lock(fd):
             waiting(time.monotonic() - start)
             time.sleep(poll_s)
         yield fd
+    finally:
+        os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Whether someone, this process included, holds the lock file ``path``. Makes no file and follows no link.
+
+    It asks by taking the lock for a moment, so whoever wants it has to try for longer than that. False where that
+    cannot be told.
+    """
+    try:
+        if path.is_symlink():  # where O_NOFOLLOW is not known
+            return False
+        fd = os.open(path, os.O_RDONLY | _NO_LINK)
+    except (OSError, ValueError):
+        return False
+    try:
+        return not _try_lock(fd, shared=True)
+    except OSError:  # no locks on this disk, or no file: nobody can hold it
+        return False
     finally:
         os.close(fd)
