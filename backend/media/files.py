@@ -1,6 +1,8 @@
-"""Writing files so that nothing half-written ever carries a final name: write beside, flush to the disk, rename.
+"""Files, written so that nothing half-written ever carries a final name, and opened so that none can be a trap.
 
-Standard library only.
+To write: beside, flush to the disk, rename. A job folder may come from a stranger's archive or a shared disk, so what
+has a name in it is opened only if it is a regular file itself: no link, which would lead out of the folder, no pipe or
+device, whose reading never ends. Standard library only.
 """
 
 from __future__ import annotations
@@ -8,15 +10,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
 from ..protocol import ErrorKind, SkyloopError, bad_request
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REPLACE_TRIES = 20
+_PART = re.compile(r"\..{0,80}\.[0-9a-f]{8}\.part(\.[^.]*)?", re.DOTALL)  # the names that begin() makes
+# NONBLOCK: opening a pipe that nobody writes to must not wait. O_BINARY: Windows would change line ends.
+_GUARDED = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_REMOVE_IT = "Remove it, then try again."
 
 
 def write_error(error: OSError, path: Path) -> SkyloopError:
@@ -84,14 +98,127 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def atomic_write(path: Path, data: bytes) -> None:
     """Put ``data`` under ``path`` whole or not at all. Raises ``SkyloopError`` like :func:`replacing`."""
-    with replacing(path) as beside:
-        beside.write_bytes(data)
+    with replacing(path) as beside, os.fdopen(open_regular(beside, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        file.write(data)
+
+
+def sweep_parts(folder: Path) -> int:
+    """Remove the unfinished files that killed writers left in ``folder``, and say how many there were.
+
+    Only for whoever holds the folder's lock: a writer at work has such a file too. What cannot be removed stays.
+    """
+    removed = 0
+    with contextlib.suppress(OSError):
+        for part in [p for p in folder.iterdir() if _PART.fullmatch(p.name)]:
+            with contextlib.suppress(OSError):  # a folder of such a name is not ours
+                part.unlink()
+                removed += 1
+    return removed
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only this user can look into; one that is there already is left as it is.
+
+    Raises ``SkyloopError`` (bad_request, disk_full, internal), also where ``path`` is no folder.
+    """
+    with writing(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def is_real_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder itself, and not a link to one (nor a junction, which Windows has besides)."""
+    try:
+        about = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    junction = getattr(about, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+    return stat.S_ISDIR(about.st_mode) and not junction
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """A descriptor, for the caller to close, of a regular file; with ``os.O_CREAT`` in ``flags`` it may be a new one.
+
+    Raises ``SkyloopError(bad_request)`` for a link, pipe, device or folder, and ``OSError`` as ``os.open`` does.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(path, os.lstat(path))  # before opening, which is enough to make some devices act
+    try:
+        descriptor = os.open(path, flags | _GUARDED, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _not_regular(path, "link or pipe") from error
+        raise
+    try:
+        _check_regular(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_append(path: Path) -> BufferedWriter:
+    """Open a log to add to, made if missing. Raises ``SkyloopError``: bad_request, disk_full, internal.
+
+    One with a second name (a hard link) is refused too: what is added would appear in a file elsewhere.
+    """
+    with writing(path):
+        descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        if os.fstat(descriptor).st_nlink > 1:
+            os.close(descriptor)
+            raise _not_regular(path, "hard link")
+        return os.fdopen(descriptor, "ab")
+
+
+def open_read(path: Path, limit_bytes: int) -> BufferedReader:
+    """Open a file of at most ``limit_bytes`` to read. Its size is checked now: read no more than that from one that
+    may grow meanwhile.
+
+    Raises ``FileNotFoundError`` when nothing is there, ``SkyloopError(bad_request)`` when it is something else than a
+    regular file, too large, or may not be read.
+    """
+    try:
+        descriptor = open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise bad_request(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if (size := os.fstat(descriptor).st_size) > limit_bytes:
+        os.close(descriptor)
+        raise bad_request(f"{path} is too large: {_megabytes(size)}, where at most {_megabytes(limit_bytes)} are read.")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path, limit_bytes: int) -> bytes:
+    """The whole content of a file of at most ``limit_bytes``. Raises like :func:`open_read`."""
+    with open_read(path, limit_bytes) as file:
+        try:
+            return file.read(limit_bytes)
+        except OSError as error:
+            raise bad_request(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _check_regular(path: Path, about: os.stat_result) -> None:
+    kinds = {stat.S_IFLNK: "link", stat.S_IFIFO: "pipe", stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket"}
+    if not stat.S_ISREG(about.st_mode):
+        raise _not_regular(path, kinds.get(stat.S_IFMT(about.st_mode), "device"))
+
+
+def _not_regular(path: Path, what: str) -> SkyloopError:
+    return bad_request(f"{path} is a {what}, not a regular file.", _REMOVE_IT)
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.3g} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:.3g} GB"
 
 
 def _flush(path: Path) -> None:
     """Wait until the file's content is on the disk, not only in the cache."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    descriptor = open_regular(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _rename(source: Path, target: Path) -> None:
