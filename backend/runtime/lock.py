@@ -9,10 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..media.files import open_regular
-
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe of that name must not hold us up
-
 
 def _try_lock(fd: int, *, shared: bool = False) -> bool:
     try:
@@ -33,12 +29,13 @@ def _try_lock(fd: int, *, shared: bool = False) -> bool:
 def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25) -> Iterator[int]:
     """Hold the lock file ``path``; yields its descriptor.
 
-    ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
+    Raises ``SkyloopError(bad_request)`` when something else than a file has that name, and ``OSError``, as on a disk
+    that knows no locks. ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
     descriptor keep the lock until they end too (not on Windows), so an orphaned pip cannot write into an environment
     that the next run is making anew.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         start = time.monotonic()
         while not _try_lock(fd):
@@ -56,10 +53,8 @@ def is_held(path: Path) -> bool:
     cannot be told.
     """
     try:
-        if path.is_symlink():  # where O_NOFOLLOW is not known
-            return False
-        fd = os.open(path, os.O_RDONLY | _NO_LINK)
-    except (OSError, ValueError):
+        fd = open_regular(path, os.O_RDONLY)
+    except (OSError, ValueError, SkyloopError):
         return False
     try:
         return not _try_lock(fd, shared=True)
