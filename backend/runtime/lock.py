@@ -32,7 +32,7 @@ def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25
     Raises ``SkyloopError(bad_request)`` when something else than a file has that name, and ``OSError``, as on a disk
     that knows no locks. ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
     descriptor keep the lock until they end too (not on Windows), so an orphaned pip cannot write into an environment
-    that the next run is making anew.
+    that the next run is making anew. Raises ``SkyloopError(bad_request)`` where ``path`` is no regular file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = open_regular(path, os.O_RDWR | os.O_CREAT)
