@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..media.files import open_regular
+from ..protocol import SkyloopError
+
 
 def _try_lock(fd: int, *, shared: bool = False) -> bool:
     try:
@@ -29,10 +32,10 @@ def _try_lock(fd: int, *, shared: bool = False) -> bool:
 def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25) -> Iterator[int]:
     """Hold the lock file ``path``; yields its descriptor.
 
-    Raises ``SkyloopError(bad_request)`` when something else than a file has that name, and ``OSError``, as on a disk
-    that knows no locks. ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
+    ``waiting(seconds)`` is called while another holds it and may raise to give up. Child processes that inherit the
     descriptor keep the lock until they end too (not on Windows), so an orphaned pip cannot write into an environment
-    that the next run is making anew. Raises ``SkyloopError(bad_request)`` where ``path`` is no regular file.
+    that the next run is making anew. Raises ``SkyloopError(bad_request)`` when that name is no file's, and ``OSError``,
+    as on a disk that has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = open_regular(path, os.O_RDWR | os.O_CREAT)
