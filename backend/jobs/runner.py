@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -10,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, failed
+from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, failed
 from .failures import as_skyloop_error
-from .store import Job, check_space
+from .logs import logging_to
+from .store import Job, check_space, recorded
 
 _MIN_PHASE_INTERVAL_S = 0.1
 _logger = logging.getLogger(__name__)
@@ -24,6 +26,10 @@ class Generate(Protocol):
     def __call__(self, request: GenerateRequest, job: Path, /, *, engine: Any = None) -> Iterator[Event]: ...
 
 
+class PutBack(BaseException):
+    """The job leaves the engine without an end: it stays begun, and its checkpoint brings it back."""
+
+
 def run(
     job: Job,
     generate: Generate,
@@ -31,14 +37,20 @@ def run(
     *,
     engine: Any = None,
     cancelled: Callable[[], bool] = lambda: False,
+    between: Callable[[Event], None] = lambda event: None,
 ) -> Event:
     """Run ``job`` to its end; every event, also the last, is recorded in the folder and then announced.
 
-    ``cancelled`` is asked between two events of the engine. Returns the last event: done, failed or cancelled.
+    A job that is finished already is announced done. After each event of the engine ``between`` is called, which may
+    wait, as in a pause; then ``cancelled`` is asked. Returns the last event: done, failed or cancelled. Lets
+    :class:`PutBack` through, which ``between`` may raise; such a job has no last event.
     """
     try:
-        with job.locked(), _logging_to(job.log):
-            last = _run_logged(job, generate, _Recorder(job, announce), engine, cancelled)
+        with job.locked():
+            last = finished(job)
+            if last is None:
+                with logging_to(job.log):
+                    last = _run_logged(job, generate, _Recorder(job, announce), engine, cancelled, between)
     except (SkyloopError, OSError) as error:  # the folder itself is busy or gone: there is no place for a log
         _logger.exception("job %s cannot use its folder", job.id)
         last = failed(as_skyloop_error(error))
@@ -47,9 +59,36 @@ def run(
     return last
 
 
-def _run_logged(job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]) -> Event:
+def finished(job: Job) -> Event | None:
+    """``done`` with the result that the folder holds; None when it holds none.
+
+    Raises ``SkyloopError(bad_request)`` when the result is of another request: running this one would destroy it.
+    """
+    path = job.path / "result.json"
+    if not (path.is_file() and (job.path / "sky.mp4").is_file()):
+        return None
     try:
-        last = _iterate(job, generate, recorder, engine, cancelled)
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # a damaged record is no result; the movie is made again
+    if recorded(job.path) != job.request():
+        text = f"{job.path} holds the finished sky of another request."
+        raise bad_request(text, "Give the new request a folder of its own.")
+    return Event(type="done", job=job.id, data={"result": result})
+
+
+def _run_logged(
+    job: Job,
+    generate: Generate,
+    recorder: _Recorder,
+    engine: Any,
+    cancelled: Callable[[], bool],
+    between: Callable[[Event], None],
+) -> Event:
+    try:
+        last = _iterate(job, generate, recorder, engine, cancelled, between)
+    except PutBack:
+        raise
     except BaseException as error:  # the request boundary: nothing may leave a job without a last event
         readable = as_skyloop_error(error)
         if readable.kind is ErrorKind.CANCELLED:
@@ -62,7 +101,14 @@ def _run_logged(job: Job, generate: Generate, recorder: _Recorder, engine: Any, 
     return last
 
 
-def _iterate(job: Job, generate: Generate, recorder: _Recorder, engine: Any, cancelled: Callable[[], bool]) -> Event:
+def _iterate(
+    job: Job,
+    generate: Generate,
+    recorder: _Recorder,
+    engine: Any,
+    cancelled: Callable[[], bool],
+    between: Callable[[Event], None],
+) -> Event:
     request = job.request()
     check_space(job.path, request)
     (job.path / "events.jsonl").unlink(missing_ok=True)
@@ -72,6 +118,7 @@ def _iterate(job: Job, generate: Generate, recorder: _Recorder, engine: Any, can
         for event in events:
             if event.type == "done":
                 return event
+            between(event)
             if cancelled():
                 return Event(type="cancelled")
             recorder(event)
@@ -104,24 +151,3 @@ class _Recorder:
         if due:
             self._phase, self._next_s = data["name"], now_s + _MIN_PHASE_INTERVAL_S
         return due
-
-
-class _JobLog(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Say nothing: a log that cannot be written, as on a full disk, is no reason to print a traceback."""
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    handler = _JobLog(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(min(level, logging.INFO))
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()
