@@ -6,10 +6,12 @@ are equirectangular, twice as wide as high. Standard library only, part of :mod:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .paths import form_problem
 
 if TYPE_CHECKING:
     from .protocol import GenerateRequest
@@ -23,6 +25,7 @@ PHOTO_FOV_RANGE_DEG = (5.0, 150.0)
 CAMERA_FOV_RANGE_DEG = (1.0, 170.0)
 ASPECT_RANGE = (0.1, 10.0)
 REGIONAL_METHODS = ("skyloop", "dynamicscaler")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends; a terminal obeys them
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def text_problems(name: str, text: str) -> Iterator[str]:
         yield f"{name} has {len(text)} characters: at most {MAX_PROMPT_CHARS} are read."
     if not is_unicode(text):
         yield f"{name} is not valid Unicode text: type it anew."
+    elif odd := _CONTROL.search(text):
+        yield f"{name} has the control character U+{ord(odd[0]):04X}: type it anew."
 
 
 def _between(name: str, value: float, low: float, high: float) -> Iterator[str]:
@@ -87,10 +92,8 @@ def _between(name: str, value: float, low: float, high: float) -> Iterator[str]:
 
 def _file_problems(request: GenerateRequest) -> Iterator[str]:
     for name, path in request.files.items():
-        if not is_unicode(path) or "\0" in path:
-            yield f"{name} is a file name that is not valid Unicode: rename the file."
-        elif not Path(path).is_absolute():
-            yield f"{name} {path[:80]!r}: use an absolute path."
+        if problem := form_problem(path):
+            yield f"{name} {problem}"
 
 
 def _region_problems(regions: tuple[Region, ...]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from . import controls
 from .controls import MAX_PROMPT_CHARS as MAX_PROMPT_CHARS
 from .controls import CameraKey, Region
-from .typed import field_types, plain, typed
+from .typed import field_types, parse_json, plain, shown, typed
 
 PROTOCOL_VERSION = 1
 SCHEMA_VERSION = 1
@@ -23,6 +23,7 @@ SCHEMA_VERSION = 1
 MAX_FRAMES = 4096
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 128, 4096
 MAX_WIDTH_PX = 16384
+MAX_MODEL_CHARS = 200
 MAX_PLACE = 1_000_000
 FOV_RANGE_DEG = (40.0, 110.0)
 METHODS = ("skyloop", "dynamicscaler", "multidiffusion", "syncdiffusion", "independent", "native")
@@ -153,8 +154,10 @@ class GenerateRequest:
         check(0.0 <= self.guidance <= 30.0, f"guidance {self.guidance:g}: use 1 to 30, or 0 for the model's own.")
         lo, hi = FOV_RANGE_DEG
         check(lo <= self.fov_deg <= hi, f"fov {self.fov_deg:g}: use {lo:g} to {hi:g} degrees.")
-        check(self.method in METHODS, f"method {self.method!r}: use {' or '.join(METHODS)}.")
-        check(self.device in DEVICES, f"device {self.device!r}: use one of {', '.join(DEVICES)}.")
+        check(self.method in METHODS, f"method {self.method[:40]!r}: use {' or '.join(METHODS)}.")
+        check(self.device in DEVICES, f"device {self.device[:40]!r}: use one of {', '.join(DEVICES)}.")
+        named = 0 < len(self.model) <= MAX_MODEL_CHARS and self.model.isprintable()
+        check(named, f"model {self.model[:40]!r}: use the id of a model.")
         return [*found, *controls.problems(self)]
 
     def validated(self) -> GenerateRequest:
@@ -176,10 +179,12 @@ class GenerateRequest:
             raise bad_request("request.json is not a JSON object.", "Write the request anew.")
         schema = document.get("schema", SCHEMA_VERSION)
         if schema != SCHEMA_VERSION:
-            raise bad_request(f"request schema {schema!r} is not {SCHEMA_VERSION}.", "Use matching Skyloop versions.")
+            raise bad_request(
+                f"request schema {shown(schema)} is not {SCHEMA_VERSION}.", "Use matching Skyloop versions."
+            )
         types = field_types(GenerateRequest)
         if unknown := sorted(set(document) - set(types)):
-            raise bad_request(f"unknown request field {str(unknown[0])[:40]!r}.", f"Known: {', '.join(sorted(types))}.")
+            raise bad_request(f"unknown request field {shown(unknown[0])}.", f"Known: {', '.join(sorted(types))}.")
         if "prompt" not in document:
             raise bad_request("prompt is missing.", "Describe the sky in a few words.")
         return GenerateRequest(**{k: _typed(k, types[k], v) for k, v in document.items()})
@@ -232,9 +237,9 @@ class Command:
     def from_line(line: str) -> Command:
         """Parse one line of the pipe. Raises ``SkyloopError(bad_request)`` that names the field that is wrong."""
         try:
-            document = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise bad_request(f"not a JSON line: {line[:80]!r}.") from error
+            document = parse_json(line)
+        except ValueError as error:
+            raise bad_request(f"not a JSON line ({error}): {line[:80]!r}.") from error
         if not isinstance(document, dict):
             raise bad_request(f"not a JSON object: {line[:80]!r}.", 'Send one such as {"type": "probe"}.')
         if document.get("type") not in tuple(REQUEST_TYPES):

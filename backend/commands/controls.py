@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+from ..media.files import read_input
 from ..protocol import CameraKey, Region, SkyloopError, bad_request, camera_path
+from ..typed import parse_json
 
 _SIGNED = ("--region", "--image-at", "--mask-at")
 _MAX_CAMERA_BYTES = 4 << 20
@@ -108,14 +109,9 @@ def _region(text: str) -> Region:
 
 def _camera(text: str) -> tuple[CameraKey, ...]:
     try:
-        if Path(text).stat().st_size > _MAX_CAMERA_BYTES:
-            raise bad_request(f"{text} is too large for a camera's path.", "Leave out keys that lie on the way.")
-        document = json.loads(Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise bad_request(f"{text[:200]} cannot be read ({reason}).", "Give a JSON file with --camera.") from error
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"{text} is not JSON.", "Write a list of objects, one for each key.") from error
+        document = parse_json(read_input(Path(text), _MAX_CAMERA_BYTES))
+    except ValueError as error:
+        raise bad_request(f"{text} is not JSON ({error}).", "Write a list of objects, one for each key.") from error
     try:
         return camera_path(document)
     except SkyloopError as error:

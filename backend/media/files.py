@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
+from ..paths import is_system
 from ..protocol import ErrorKind, SkyloopError, bad_request
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -192,10 +193,39 @@ def open_read(path: Path, limit_bytes: int) -> BufferedReader:
 def read_bytes(path: Path, limit_bytes: int) -> bytes:
     """The whole content of a file of at most ``limit_bytes``. Raises like :func:`open_read`."""
     with open_read(path, limit_bytes) as file:
-        try:
-            return file.read(limit_bytes)
-        except OSError as error:
-            raise bad_request(f"{path} cannot be read ({error.strerror or error}).") from error
+        return _read(file, path, limit_bytes)
+
+
+def open_input(path: Path, limit_bytes: int) -> BufferedReader:
+    """Open a file that the user named, of at most ``limit_bytes``: as :func:`open_read`, but links are followed.
+
+    Raises ``SkyloopError(bad_request)``, also when nothing is there.
+    """
+    try:
+        real = Path(path).resolve(strict=True)
+        if is_system(str(real)):
+            raise bad_request(f"{path} is a part of the system, not a file of yours.", "Give another file.")
+        if not real.is_file():
+            raise bad_request(f"{path} is no file.", "Give the path of a file.")
+        return open_read(real, limit_bytes)
+    except FileNotFoundError as error:
+        raise bad_request(f"{path} is not there.", "Check its name and folder.") from error
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise bad_request(f"{str(path)[:200]} cannot be read ({reason}).", "Give another file.") from error
+
+
+def read_input(path: Path, limit_bytes: int) -> bytes:
+    """The whole content of a file that the user named. Raises like :func:`open_input`."""
+    with open_input(path, limit_bytes) as file:
+        return _read(file, path, limit_bytes)
+
+
+def _read(file: BufferedReader, path: Path, limit_bytes: int) -> bytes:
+    try:
+        return file.read(limit_bytes)
+    except OSError as error:
+        raise bad_request(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def _check_regular(path: Path, about: os.stat_result) -> None:

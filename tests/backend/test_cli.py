@@ -82,7 +82,7 @@ BAD_OPTIONS = {
     "source that is none": (["x", "--source", str(ROOT), "--mask-at", "0,0,20"], "has no sky.mp4 in it"),
     "motion": (["x", "--motion", "-1"], "motion -1: use 0 (still) to 2"),
     "motion mask that is not there": (["x", "--motion-mask", "nowhere.png"], "--motion-mask: 'nowhere.png' is not"),
-    "camera that is not there": (["x", "--camera", "nowhere.json"], "nowhere.json cannot be read"),
+    "camera that is not there": (["x", "--camera", "nowhere.json"], "nowhere.json is not there"),
     "camera that is no JSON": (["x", "--camera", __file__], "test_cli.py is not JSON"),
     "image by another method": (["x", "--method", "native", "--image", __file__], "takes no image: use skyloop"),
     "abbreviated option": (["x", "--neg", "y"], "--neg"),
