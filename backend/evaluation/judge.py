@@ -49,11 +49,11 @@ class TextJudge:
 
     @cached_property
     def _net(self) -> SceneClassifier:
-        from ..models.storage import load_weights
+        from ..models.storage import load_into
         from .classifier import SceneClassifier
 
         net = SceneClassifier(self.facts["attributes"])
-        net.load_state_dict(load_weights(self.folder / WEIGHTS))
+        load_into(net, self.folder / WEIGHTS)
         return net.eval()
 
     @cached_property

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from ..protocol import ErrorKind, SkyloopError
+from .storage import load_weights
 
 MAX_TOKENS = 48
 
@@ -39,7 +39,8 @@ class TextEncoder:
     @cached_property
     def table(self) -> Tensor:
         """(32 000, 256) float32."""
-        return load_file(self.folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"].float()
+        shapes = {"embedding.weight": (32_000, 256)}
+        return load_weights(self.folder / "weights" / "l2_supercat_256.safetensors", shapes)["embedding.weight"]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
