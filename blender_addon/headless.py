@@ -27,6 +27,7 @@ from ..backend.commands import guarded
 from ..backend.commands.errors import FailedError
 from ..backend.commands.progress import Progress
 from ..backend.jobs import store
+from ..backend.jobs.staging import keep_log, publish, staged
 from ..backend.protocol import DEVICES, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from ..backend.runtime.child import clean_environ
 
@@ -67,7 +68,7 @@ def run(argv: Sequence[str], backend_command: Sequence[str] | None) -> dict[str,
         }
         job = _drive_blender(blender, plan, Path(scratch), show)
         (job.path / "render.png").replace(job.path / "preview.png")
-        store.publish(job, options.out, RESULTS)
+        publish(job, options.out, RESULTS)
     show.line(f"{options.out / 'scene.blend'} is ready.")
     return json.loads((options.out / "result.json").read_text(encoding="utf-8"))
 
@@ -211,14 +212,14 @@ def _staging(out: Path, request: GenerateRequest) -> Iterator[Path]:
     """
     existed = out.is_dir()
     try:
-        with store.staged(out, request) as stage, stage.locked():
+        with staged(out, request) as stage, stage.locked():
             try:
                 yield stage.path
             except SkyloopError as error:
                 if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.CANCELLED):
                     raise
                 _gather_logs(stage)
-                raise FailedError(error, str(store.keep_log(stage, out))) from error
+                raise FailedError(error, str(keep_log(stage, out))) from error
     finally:
         if not existed:
             with contextlib.suppress(OSError):

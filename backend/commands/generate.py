@@ -10,23 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from .. import models
-from ..jobs import runner, store
-from ..protocol import ErrorKind, GenerateRequest, SkyloopError, bad_request
+from ..jobs import runner, staging, store
+from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from .controls import request_fields
 from .errors import FailedError
 from .inside import enter_runtime
 from .progress import Progress
 
+_GOES_ON = "The same command goes on from here."
+
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     """Generate into ``--out``, in place of an earlier result there. Returns the content of ``result.json``.
 
+    The same command goes on with what an interrupted run left; without ``--seed``, with that run's seed.
     Everything that can be known to be wrong is refused before the runtime is made and before a file is touched.
     """
-    request = _request(options)
-    folder: Path = options.out
+    request, folder = _request(options), options.out
     check_folder(folder)
-    store.check_space(folder, request)
+    if result := _brought_home(options, request):
+        return result
+    interrupted = staging.unfinished(folder, request, any_seed=options.seed is None)
+    if interrupted:
+        request = interrupted.request()
+    store.check_space(interrupted.path if interrupted else folder, request)
     enter_runtime(argv)
     progress = Progress(sys.stderr)
     progress.note("Starting the engine")
@@ -37,20 +44,41 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
         from ..inputs import check_inputs
 
         check_inputs(request)
-    with store.staged(folder, request) as job:
-        if options.seed is None:
+    with staging.staged(folder, request) as job:
+        if interrupted:
+            progress.line(f"Going on with the sky that was interrupted, seed {request.seed}")
+        elif options.seed is None:
             progress.line(f"Seed {request.seed}")
         last = runner.run(job, generate, progress, engine=Engine())
-        if last.type == "cancelled":
-            raise KeyboardInterrupt
-        if last.type == "failed":
-            kind = ErrorKind(last.data["kind"])
-            log = str(store.keep_log(job, folder)) if kind is not ErrorKind.BAD_REQUEST else ""
-            raise FailedError(SkyloopError(kind, last.data["message"], last.data["hint"]), log)
-        store.publish(job, folder)
+        if last.type != "done":
+            raise _unfinished(last, job, folder)
+        staging.publish(job, folder)
     if not options.json:
         print(folder / "sky.mp4")
     return last.data["result"]
+
+
+def _brought_home(options: argparse.Namespace, request: GenerateRequest) -> dict[str, Any] | None:
+    """The result of this very command, if all it lacked was to be moved into the folder; whose crash is made up for."""
+    moved = staging.recover(options.out)
+    if not any(staging.alike(found, request, any_seed=options.seed is None) for found in moved):
+        return None
+    result = store.result_in(options.out)
+    if result and not options.json:
+        print(options.out / "sky.mp4")
+    return result
+
+
+def _unfinished(last: Event, job: store.Job, folder: Path) -> Exception:
+    """What a cancelled or failed run is reported as."""
+    resumable = store.has_checkpoint(job.path)
+    if last.type == "cancelled":
+        return SkyloopError(ErrorKind.CANCELLED, "Cancelled.", _GOES_ON if resumable else "")
+    kind, hint = ErrorKind(last.data["kind"]), last.data["hint"]
+    log = str(staging.keep_log(job, folder)) if kind is not ErrorKind.BAD_REQUEST else ""
+    if resumable:
+        hint = f"{hint} {_GOES_ON} With another --seed it begins anew.".lstrip()
+    return FailedError(SkyloopError(kind, last.data["message"], hint), log)
 
 
 def _request(options: argparse.Namespace) -> GenerateRequest:

@@ -16,8 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..jobs import runner, store
-from ..media.files import atomic_write
+from ..jobs import runner, staging, store
+from ..media.files import atomic_write, writing
 from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def run(
     """
     do = partial(_perform, report=report, make_engine=make_engine or _engine, workers=workers, more=more)
     skies = settings.skies(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with store.Job(folder, str(folder)).locked():  # two at once would make everything twice
         todo = [task for task in skies if not finished(task)]
         unmade = do("references", missing_references(todo))
@@ -236,13 +238,15 @@ def _make_sky(
     from . import references
 
     generate = partial(pipeline.generate, reference=references.load(task.references))
-    with store.staged(folder, task.request) as job:
+    if task.request in staging.recover(folder):
+        return None
+    with staging.staged(folder, task.request) as job:
         last = runner.run(job, generate, announce, engine=engine, cancelled=cancelled)
         if last.type == "cancelled":
             raise KeyboardInterrupt
         if last.type == "failed":
-            return {**last.data, "log": str(store.keep_log(job, folder))}
-        store.publish(job, folder)
+            return {**last.data, "log": str(staging.keep_log(job, folder))}
+        staging.publish(job, folder)
         (folder / _SCORES).unlink(missing_ok=True)
     return None
 

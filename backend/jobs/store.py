@@ -7,31 +7,45 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import secrets
 import shutil
 import stat
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from ..media.files import atomic_write, commit, writing
+from ..media.files import (
+    atomic_write,
+    is_real_folder,
+    open_append,
+    open_regular,
+    private_folder,
+    read_bytes,
+    write_error,
+    writing,
+)
 from ..protocol import LAST_EVENTS, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from ..runtime.lock import is_held, locked
+from ..typed import parse_json
+from .folders import flush_names, usage_bytes
+from .migrations import migrate
 
 OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
 _MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
-_STAGE_PREFIX = ".skyloop-"
-_FAILED_LOG = "failed.log.txt"
-_ABANDONED_S = 60.0
+_MAX_RESULT_BYTES = 2 * _MAX_REQUEST_BYTES  # a request and the figures
+_BUSY_S = 0.5  # who only asks for a job's status holds its lock for a moment
+_NO_LOCKS = {getattr(errno, name, errno.ENOLCK) for name in ("ENOLCK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL")}
 _BYTES_PER_PIXEL = 0.5  # of the video, generously: four bits per pixel is visually lossless H.264
+_CHECKPOINT_BYTES_PER_PIXEL = 3.0  # of every frame: three files of two canvases of float32, 8 channels at an 8th
 _CANVAS_BYTES_PER_PIXEL = 5.0  # of every frame while it is made: up to 3.6 measured, more with a picture to start from
 CANVAS_IN_MEMORY_BYTES = 1 << 30  # the rest of it is in files (:mod:`..fields`)
 _SPARE_BYTES = 64 << 20  # log, stills, and room for the rest of the system to live
 _TAIL_BYTES = 256 << 10  # of the events: the last one is in there
+_MAX_EVENTS_BYTES = 64 << 20  # more are of no use to anyone
 
 
 class Status(StrEnum):
@@ -58,41 +72,47 @@ class Job:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from running this job. Raises ``SkyloopError(bad_request)`` when one does already."""
+        """Keep other processes from running this job. Raises ``SkyloopError(bad_request)`` when one does already, or
+        when the folder cannot be locked."""
 
-        def busy(_waited_s: float) -> None:
-            raise bad_request(f"Another Skyloop is at work in {self.path}.", "Wait for it or choose another folder.")
+        def busy(waited_s: float) -> None:
+            if waited_s > _BUSY_S:
+                raise bad_request(f"Another Skyloop is at work in {self.path}.", "Wait or choose another folder.")
 
-        with locked(self.path / ".lock", waiting=busy):
+        with contextlib.ExitStack() as stack:
+            if not self.path.is_dir():
+                raise bad_request(f"{self.path} is no folder.", "It may have been moved or deleted.")
+            try:
+                stack.enter_context(locked(self.path / ".lock", waiting=busy, poll_s=0.05))
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    text = f"The disk of {self.path} cannot lock files, so two Skyloops could spoil each other's work."
+                    raise bad_request(text, "Choose a folder on another disk.") from error
+                raise write_error(error, self.path) from error
             yield
 
     def request(self) -> GenerateRequest:
         """The validated request. Raises ``SkyloopError(bad_request)`` when it is missing, unreadable or wrong."""
-        path = self.path / "request.json"
-        if path.is_symlink() or not path.is_file():
-            raise bad_request(f"{self.path} has no request.json.", "Write the request first.")
         try:
-            if path.stat().st_size > _MAX_REQUEST_BYTES:
-                raise bad_request(f"{path} is too large for a request.", "Write the request anew.")
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise bad_request(f"{path} cannot be read ({error}).", "Write the request anew.") from error
-        return GenerateRequest.from_json(document).validated()
+            document = _read_json(self.path / "request.json", _MAX_REQUEST_BYTES)
+        except FileNotFoundError as error:
+            raise bad_request(f"{self.path} has no request.json.", "Write the request first.") from error
+        return GenerateRequest.from_json(migrate(document)).validated()
 
     def record(self, event: Event) -> None:
         """Append to ``events.jsonl``. Raises ``SkyloopError`` (disk_full, bad_request, internal)."""
         path = self.path / "events.jsonl"
-        with writing(path), path.open("ab") as file:
-            file.write(encode_line(event.to_line()))
+        torn = _tail(path, 1) not in (b"", b"\n")  # whoever wrote the last line did not come to its end
+        with writing(path), open_append(path) as file:
+            file.write(b"\n" * torn + encode_line(event.to_line()))
 
     def events(self) -> list[Event]:
-        """What ``events.jsonl`` holds; a last line cut short by a crash is left out."""
+        """What ``events.jsonl`` holds, the last 64 MB of it; a line cut short by a crash is left out."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
-            # Not splitlines(): it also cuts at separators that JSON leaves inside a prompt.
-            for line in (self.path / "events.jsonl").read_text(encoding="utf-8").split("\n"):
-                with contextlib.suppress(ValueError):
-                    found.append(Event.from_line(line))
+        # Not splitlines(): it also cuts at separators that JSON leaves inside a prompt.
+        for line in _tail(self.path / "events.jsonl", _MAX_EVENTS_BYTES).split(b"\n"):
+            with contextlib.suppress(ValueError):
+                found.append(Event.from_line(line.decode("utf-8")))
         return found
 
 
@@ -102,11 +122,14 @@ def encode_line(text: str) -> bytes:
 
 
 def create(folder: Path, request: GenerateRequest) -> Job:
-    """Make the job folder with its ``request.json``. Raises ``SkyloopError`` (bad_request, disk_full, internal)."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    """Make the job folder, private to the user if it is new, with its ``request.json``, safe from a loss of power.
+
+    Raises ``SkyloopError`` (bad_request, disk_full, internal).
+    """
+    private_folder(folder)
     text = json.dumps(request.to_json(), ensure_ascii=False, indent=1)
     atomic_write(folder / "request.json", text.encode())
+    flush_names(folder.parent)
     return Job(folder.absolute(), str(folder.absolute()))
 
 
@@ -114,40 +137,49 @@ def status(folder: Path) -> Status:
     """How far the job in ``folder`` is. Never raises, whatever is in there; a folder without a run is WAITING."""
     if is_held(folder / ".lock"):
         return Status.RUNNING
-    if _is_file(folder / "result.json") and _is_file(folder / "sky.mp4"):
+    if is_file(folder / "result.json") and is_file(folder / "sky.mp4"):
         return Status.DONE
-    for line in reversed(_tail(folder / "events.jsonl").split(b"\n")):
+    for line in reversed(_tail(folder / "events.jsonl", _TAIL_BYTES).split(b"\n")):
         with contextlib.suppress(ValueError):
             last = Event.from_line(line.decode("utf-8")).type
             return Status(last) if last in LAST_EVENTS - {"done"} else Status.INTERRUPTED
-    begun = _is_file(folder / "events.jsonl") or _is_file(folder / "log.txt") or has_checkpoint(folder)
+    begun = is_file(folder / "events.jsonl") or is_file(folder / "log.txt") or has_checkpoint(folder)
     return Status.INTERRUPTED if begun else Status.WAITING
 
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether there is something to go on from in ``folder``. Never raises."""
     with contextlib.suppress(OSError, ValueError):
-        if not (folder / "checkpoint").is_symlink():
-            return any(_is_file(path) for path in (folder / "checkpoint").iterdir() if path.suffix == ".safetensors")
+        if is_real_folder(folder / "checkpoint"):
+            return any(is_file(path) for path in (folder / "checkpoint").iterdir() if path.suffix == ".safetensors")
     return False
 
 
-def _is_file(path: Path) -> bool:
-    """Whether ``path`` is a file itself, not a link to one. Never raises."""
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a regular file itself, not a link to one. Never raises."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):
         return False
 
 
-def _tail(path: Path) -> bytes:
-    """The end of a file; nothing where it cannot be read or is no file."""
-    with contextlib.suppress(OSError, ValueError):
-        if _is_file(path):
-            with path.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-                return file.read(_TAIL_BYTES)
+def _tail(path: Path, limit_bytes: int) -> bytes:
+    """The end of a file; nothing where it cannot be read or is no regular file."""
+    with (
+        contextlib.suppress(OSError, ValueError, SkyloopError),
+        os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file,
+    ):
+        file.seek(max(0, os.fstat(file.fileno()).st_size - limit_bytes))
+        return file.read(limit_bytes)
     return b""
+
+
+def _read_json(path: Path, limit_bytes: int) -> Any:
+    """Raises ``FileNotFoundError``, or ``SkyloopError(bad_request)`` when there is no such JSON."""
+    try:
+        return parse_json(read_bytes(path, limit_bytes))
+    except ValueError as error:
+        raise bad_request(f"{path} is not JSON ({error}).", "Write the request anew.") from error
 
 
 def load(name: str) -> Job:
@@ -164,99 +196,43 @@ def load(name: str) -> Job:
 
 def recorded(folder: Path) -> GenerateRequest | None:
     """The request that made the result in ``folder``; None where no record of it can be read."""
-    for name in ("result.json", "request.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError, SkyloopError):
-            document = json.loads((folder / name).read_text(encoding="utf-8"))
-            return GenerateRequest.from_json(document["request"] if name == "result.json" else document)
+    with contextlib.suppress(KeyError, SkyloopError):
+        if result := result_in(folder):
+            return GenerateRequest.from_json(migrate(result["request"]))
+    with contextlib.suppress(OSError, SkyloopError):
+        return GenerateRequest.from_json(migrate(_read_json(folder / "request.json", _MAX_REQUEST_BYTES)))
+    return None
+
+
+def result_in(folder: Path) -> dict[str, Any] | None:
+    """The content of ``result.json``; None where there is none that can be read."""
+    with contextlib.suppress(OSError, SkyloopError):
+        document = _read_json(folder / "result.json", _MAX_RESULT_BYTES)
+        return document if isinstance(document, dict) else None
     return None
 
 
 def needed_bytes(request: GenerateRequest) -> int:
-    """An upper estimate of the disk space that the files of a job take, with those it needs only while it runs."""
+    """An upper estimate of the disk space that the files of a job take, with those it needs only while it runs:
+    its checkpoints, the movie in segments and then joined, and what of the canvas does not fit into memory."""
     pixels = request.width * request.height
     canvas = max(0, int(pixels * request.frames * _CANVAS_BYTES_PER_PIXEL) - CANVAS_IN_MEMORY_BYTES)
-    return int(pixels * (request.frames * _BYTES_PER_PIXEL + 6)) + canvas + _SPARE_BYTES
+    per_frame = 2 * _BYTES_PER_PIXEL + _CHECKPOINT_BYTES_PER_PIXEL
+    return int(pixels * (request.frames * per_frame + 6)) + canvas + _SPARE_BYTES
 
 
 def check_space(folder: Path, request: GenerateRequest) -> None:
-    """Raises ``SkyloopError(disk_full)`` when the disk of ``folder``, which need not exist yet, is too full."""
+    """Raises ``SkyloopError(disk_full)`` when the disk of ``folder``, which need not exist yet, is too full.
+
+    What an interrupted run left in the job folder ``folder`` is not needed once more.
+    """
     existing = next((p for p in (folder, *folder.absolute().parents) if p.is_dir()), None)
     if existing is None:
         return
-    free, needed = shutil.disk_usage(existing).free, needed_bytes(request)
+    free, needed = shutil.disk_usage(existing).free, needed_bytes(request) - usage_bytes(folder / "checkpoint")
     if free < needed:
         raise SkyloopError(
             ErrorKind.DISK_FULL,
             f"{folder} has {free / 1e6:.0f} MB of free space and the sky may take {needed / 1e6:.0f} MB.",
             "Free some space or choose a folder on another disk.",
         )
-
-
-@contextlib.contextmanager
-def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
-    """A new job beside the files already in ``folder``; :func:`publish` moves its files there.
-
-    Whatever is not published is removed on the way out, so that a failed or cancelled run leaves an earlier result as
-    it was; see :func:`keep_log`.
-    """
-    _remove_abandoned(folder)
-    job = create(folder / f"{_STAGE_PREFIX}{secrets.token_hex(4)}", request)
-    try:
-        yield Job(job.path, str(folder.absolute()))
-    finally:
-        shutil.rmtree(job.path, ignore_errors=True)
-
-
-def publish(job: Job, folder: Path, outputs: Sequence[str] = OUTPUTS) -> None:
-    """Move a finished staged job's files into ``folder``, in place of an earlier result's; video first, index last.
-
-    ``result.json`` goes first and comes last, so whoever finds one finds the files that belong to it. Raises
-    ``SkyloopError`` when a file cannot be replaced, as on Windows while a player shows it; the new files are then kept
-    in a folder of their own, which the error names, and the earlier result stays if its video did.
-    """
-    try:
-        _replace_outputs(job.path, folder, outputs)
-    except SkyloopError as error:
-        kept = folder / job.path.name.removeprefix(".")
-        with writing(kept):
-            job.path.rename(kept)
-        hint = f"Close what shows the old one; the new files are in {kept}."
-        raise SkyloopError(ErrorKind.INTERNAL, error.message, hint) from error
-
-
-def _replace_outputs(source: Path, target: Path, outputs: Sequence[str]) -> None:
-    video, *others, index = outputs
-    earlier = source / "earlier-result.json"
-    if (target / index).is_file():
-        commit(target / index, earlier)
-    try:
-        commit(source / video, target / video)
-    except SkyloopError:
-        if earlier.is_file():
-            commit(earlier, target / index)
-        raise
-    for name in (*others, index):
-        if (source / name).is_file():
-            commit(source / name, target / name)
-        else:
-            with writing(target / name):
-                (target / name).unlink(missing_ok=True)
-    (target / _FAILED_LOG).unlink(missing_ok=True)
-
-
-def keep_log(job: Job, folder: Path) -> Path:
-    """Move the log of a staged job that failed into ``folder``, beside an earlier result's, and say where it is."""
-    target = folder / _FAILED_LOG
-    with contextlib.suppress(OSError):
-        job.log.replace(target)
-    return target
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what runs that were killed left in ``folder``. Those still running hold their lock, or are seconds old."""
-    for path in folder.glob(f"{_STAGE_PREFIX}*"):
-        with contextlib.suppress(SkyloopError, OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                with load(str(path.absolute())).locked():
-                    pass
-                shutil.rmtree(path, ignore_errors=True)

@@ -38,15 +38,26 @@ def locked(path: Path, *, waiting: Callable[[float], None], poll_s: float = 0.25
     as on a disk that has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = open_regular(path, os.O_RDWR | os.O_CREAT)
+    start = time.monotonic()
+    while True:
+        fd = open_regular(path, os.O_RDWR | os.O_CREAT)
+        try:
+            while not _try_lock(fd):
+                waiting(time.monotonic() - start)
+                time.sleep(poll_s)
+            if _is_at(fd, path):
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the file still has that name: who held the lock before may have removed it, with all that it guards."""
     try:
-        start = time.monotonic()
-        while not _try_lock(fd):
-            waiting(time.monotonic() - start)
-            time.sleep(poll_s)
-        yield fd
-    finally:
-        os.close(fd)
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:

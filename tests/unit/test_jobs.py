@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from backend.jobs import runner, store
+from backend.jobs import runner, staging, store
 from backend.jobs.failures import as_skyloop_error
 from backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, phase
 
@@ -182,15 +183,13 @@ def test_an_engine_that_ends_without_a_result_has_failed(job: store.Job) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_disk_that_fills_up_is_said_even_if_it_cannot_be_recorded(job: store.Job) -> None:
-    full = job.path / "events.jsonl"
-
-    def generate(request: GenerateRequest, path: Path, *, engine: Any = None) -> Iterator[Event]:
-        full.symlink_to("/dev/full")
-        yield phase("denoise", 0, 2)
-
-    announced: list[Event] = []
-    assert runner.run(job, generate, announced.append).data["kind"] == "disk_full"
+def test_a_disk_that_fills_up_is_said_even_if_it_cannot_be_recorded(
+    job: store.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "open_append", lambda path: Path("/dev/full").open("ab"))
+    announced, closed = run(job, phase("denoise", 0, 2))
+    assert closed
+    assert announced[-1].data["kind"] == "disk_full"
     assert [e.type for e in announced] == ["failed"]
 
 
@@ -250,15 +249,15 @@ def _content(folder: Path) -> dict[str, str]:
 
 
 def test_a_published_result_takes_the_place_of_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
-    with store.staged(tmp_path, REQUEST) as job:
+    with staging.staged(tmp_path, REQUEST) as job:
         _finish(job, "old")
         (job.path / "preview.png").write_text("old", encoding="utf-8")
-        store.publish(job, tmp_path)
+        staging.publish(job, tmp_path)
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with store.staged(tmp_path, REQUEST) as job:
+    with staging.staged(tmp_path, REQUEST) as job:
         _finish(job, "new")
         assert set(_content_of_files(tmp_path).values()) == {"old", "mine"}
-        store.publish(job, tmp_path)
+        staging.publish(job, tmp_path)
     new = dict.fromkeys(("sky.mp4", "poster.png", "result.json"), "new")
     assert _content(tmp_path) == new | {"notes.txt": "mine"}
 
@@ -270,9 +269,9 @@ def _content_of_files(folder: Path) -> dict[str, str]:
 def test_a_video_that_cannot_be_replaced_costs_neither_result(tmp_path: Path) -> None:
     (tmp_path / "sky.mp4").mkdir()  # as good as a file that Windows has open: it cannot be replaced
     (tmp_path / "result.json").write_text("old", encoding="utf-8")
-    with pytest.raises(SkyloopError) as caught, store.staged(tmp_path, REQUEST) as job:
+    with pytest.raises(SkyloopError) as caught, staging.staged(tmp_path, REQUEST) as job:
         _finish(job, "new")
-        store.publish(job, tmp_path)
+        staging.publish(job, tmp_path)
     assert (tmp_path / "result.json").read_text(encoding="utf-8") == "old"
     kept = next(tmp_path.glob("skyloop-*"))
     assert str(kept) in caught.value.hint
@@ -282,9 +281,9 @@ def test_a_video_that_cannot_be_replaced_costs_neither_result(tmp_path: Path) ->
 def test_a_still_that_cannot_be_replaced_leaves_no_mixed_result(tmp_path: Path) -> None:
     (tmp_path / "poster.png").mkdir()
     (tmp_path / "result.json").write_text("old", encoding="utf-8")
-    with pytest.raises(SkyloopError) as caught, store.staged(tmp_path, REQUEST) as job:
+    with pytest.raises(SkyloopError) as caught, staging.staged(tmp_path, REQUEST) as job:
         _finish(job, "new")
-        store.publish(job, tmp_path)
+        staging.publish(job, tmp_path)
     assert not (tmp_path / "result.json").exists()  # the video is already the new one's
     assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "new"
     kept = next(tmp_path.glob("skyloop-*"))
@@ -293,27 +292,26 @@ def test_a_still_that_cannot_be_replaced_leaves_no_mixed_result(tmp_path: Path) 
 
 
 def test_an_unpublished_run_leaves_the_earlier_result_and_its_log(tmp_path: Path) -> None:
-    with store.staged(tmp_path, REQUEST) as job:
+    with staging.staged(tmp_path, REQUEST) as job:
         _finish(job, "old")
-        store.publish(job, tmp_path)
+        staging.publish(job, tmp_path)
     before = _content(tmp_path)
-    with pytest.raises(KeyboardInterrupt), store.staged(tmp_path, REQUEST) as job:
-        _finish(job, "half")
+    with pytest.raises(KeyboardInterrupt), staging.staged(tmp_path, REQUEST) as job:
+        (job.path / "sky.mp4").write_text("half", encoding="utf-8")
         raise KeyboardInterrupt
     assert _content(tmp_path) == before
-    with store.staged(tmp_path, REQUEST) as job:
+    with staging.staged(tmp_path, REQUEST) as job:
         job.log.write_text("why", encoding="utf-8")
-        log = store.keep_log(job, tmp_path)
+        log = staging.keep_log(job, tmp_path)
     assert _content(tmp_path) == before | {log.name: "why"}
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     old, busy, young = (store.create(tmp_path / f".skyloop-{name}", REQUEST) for name in ("old", "busy", "young"))
-    for abandoned in (old, busy):
-        os.utime(abandoned.path, (0, 0))
     with busy.locked():
-        os.utime(busy.path, (0, 0))
-        with store.staged(tmp_path, REQUEST):
+        for abandoned in (old, busy):
+            os.utime(abandoned.path, (time.time() - 61,) * 2)
+        with staging.staged(tmp_path, REQUEST):
             assert not old.path.exists()
             assert busy.path.exists()
             assert young.path.exists()
