@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import NoReturn
@@ -34,8 +35,14 @@ def _parser() -> argparse.ArgumentParser:
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
     command = commands.add_parser("stdio", help="serve a parent process on stdin and stdout", allow_abbrev=False)
+    _add_idle_unload(command)
     command.set_defaults(run=stdio.run)
     return parser
+
+
+def _add_idle_unload(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--idle-unload", type=_minutes, default=10.0, metavar="MINUTES",
+        help="give the model's memory back after so long without a job (default 10)")  # fmt: skip
 
 
 def _finish(command: argparse.ArgumentParser, run: object) -> None:
@@ -106,6 +113,16 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(number) for number in text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} are no whole numbers, write them as 8,16,30") from None
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of minutes, use 0.1 to 10000")
+    return minutes
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,9 +8,10 @@ from typing import NoReturn
 from .inside import enter_runtime
 
 
-def run(_options: argparse.Namespace, argv: list[str]) -> NoReturn:
+def run(options: argparse.Namespace, argv: list[str]) -> NoReturn:
     """Serve until stdin ends; see :mod:`backend.serve.stdio`."""
     enter_runtime(argv)
     from ..serve import stdio
+    from ..serve.server import Settings
 
-    raise SystemExit(stdio.main())
+    raise SystemExit(stdio.main(Settings(idle_unload_s=options.idle_unload * 60)))

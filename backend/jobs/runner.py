@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from ..media.files import read_bytes
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, failed
 from .failures import as_skyloop_error
 from .logs import logging_to
 from .store import Job, check_space, recorded
 
 _MIN_PHASE_INTERVAL_S = 0.1
+_MAX_RESULT_BYTES = 16 << 20
 _logger = logging.getLogger(__name__)
 
 
@@ -68,13 +70,21 @@ def finished(job: Job) -> Event | None:
     if not (path.is_file() and (job.path / "sky.mp4").is_file()):
         return None
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        result = json.loads(read_bytes(path, _MAX_RESULT_BYTES))
+    except (SkyloopError, OSError, ValueError, RecursionError):
         return None  # a damaged record is no result; the movie is made again
+    if not isinstance(result, dict):
+        return None
     if recorded(job.path) != job.request():
         text = f"{job.path} holds the finished sky of another request."
         raise bad_request(text, "Give the new request a folder of its own.")
     return Event(type="done", job=job.id, data={"result": result})
+
+
+def record_cancelled(job: Job) -> None:
+    """Note in the folder of a job that does not run that it was cancelled; as far as that can be written."""
+    with contextlib.suppress(SkyloopError, OSError), job.locked():
+        job.record(Event(type="cancelled", job=job.id, seq=len(job.events())))
 
 
 def _run_logged(
