@@ -101,12 +101,13 @@ _SYSTEM_TEXTS = {
 
 def _system_error(error: OSError) -> SkyloopError:
     """What the system refused, in words; never as something unexpected, as disks and folders do such things."""
-    name = redacted(str(error.filename)[:300]) if error.filename else "A file or folder of the job"
+    name = redacted(str(error.filename)[:300]) if error.filename else "a file of the job"
     message, hint = _SYSTEM_TEXTS.get(
         error.errno or 0,
         (f"The system refused to read or write {{name}} ({error.strerror}).", "Check the disk, then try another one."),
     )
-    return SkyloopError(ErrorKind.INTERNAL, message.replace("{name}", name), hint)
+    message = message.replace("{name}", name)
+    return SkyloopError(ErrorKind.INTERNAL, message[0].upper() + message[1:], hint)
 
 
 def _kind(error: BaseException) -> ErrorKind | None:

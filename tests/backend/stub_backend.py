@@ -3,8 +3,9 @@
     python stub_backend.py MODE ARGUMENTS...      ARGUMENTS as for ``python3 -m backend``
 
 MODE is what the engine does: ok, slow (until cancelled), noisy (prints to stdout, also below Python), oom, full (no
-disk space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported),
-offline (the private runtime cannot be made).
+disk space), crash (an unforeseen exception), deaf (one step that never ends), broken (cannot be imported), late (its
+import waits for the file "go" in STUB_SIGNS), offline (the private runtime cannot be made). With the limits of the
+watchdog in tenths of a second: watched (slow), stuck (deaf).
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ from backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError, ph
 MODE = sys.argv[1]
 
 
+SIGNS = Path(os.environ.get("STUB_SIGNS", os.devnull))
+
+
 class Engine:
     def unload(self) -> None:
         print("unloaded")
+        if SIGNS.is_dir():
+            (SIGNS / "unloaded").touch()
 
 
 def devices() -> list[dict[str, Any]]:
@@ -38,7 +44,7 @@ def devices() -> list[dict[str, Any]]:
 
 
 def generate(request: GenerateRequest, job: Path, *, engine: Engine | None = None) -> Iterator[Event]:
-    steps = 10**9 if MODE == "slow" else 4
+    steps = 10**9 if MODE in ("slow", "watched") else 4
     try:
         for step in range(steps):
             yield phase("denoise", step, steps)
@@ -69,7 +75,7 @@ def misbehave() -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
         case "crash":
             raise ZeroDivisionError("the engine divided by zero")
-        case "deaf":
+        case "deaf" | "stuck":
             time.sleep(3600)
 
 
@@ -79,14 +85,31 @@ def _fake_runtime(env: str, **_: object) -> Path:
     return Path(sys.executable)
 
 
+def _late(name: str) -> object:
+    """Stands for the import of torch."""
+    if name not in ("Engine", "devices"):
+        raise AttributeError(name)
+    while not (SIGNS / "go").exists():
+        time.sleep(0.01)
+    return {"Engine": Engine, "devices": devices}[name]
+
+
 def main() -> int:
     engine, pipeline = ModuleType("backend.engine"), ModuleType("backend.pipeline")
     engine.__dict__.update(Engine=Engine, devices=devices)
     pipeline.__dict__.update(generate=generate)
+    if MODE == "late":
+        engine = ModuleType("backend.engine")
+        engine.__dict__["__getattr__"] = _late
     sys.modules |= {"backend.engine": engine, "backend.pipeline": pipeline}
     if MODE == "broken":
         sys.modules["backend.pipeline"] = None  # type: ignore[assignment]
     runtime.ensure, runtime.enter = _fake_runtime, lambda module, argv: None  # the stub engine needs none
+    if MODE in ("watched", "stuck"):
+        from backend.serve import server, stdio, watchdog
+
+        limits = watchdog.Limits(accelerator_s=0.5, processor_s=0.5, host_phase_s=0.5)
+        return stdio.main(server.Settings(limits=limits, beat_s=0.1))
     models.catalogue = lambda: [{"id": "builtin"}]
     return commands.main(sys.argv[2:])
 

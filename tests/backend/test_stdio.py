@@ -22,18 +22,19 @@ from hypothesis import strategies as st
 from backend.jobs import store
 from backend.protocol import PROTOCOL_VERSION, Command, Event, GenerateRequest
 from backend.serve import stdio
+from backend.serve.server import EXIT_STUCK, Machinery
 
 STUB = Path(__file__).with_name("stub_backend.py")
 WAIT_S = 30.0
-MACHINERY = stdio.Machinery(generate=lambda *_, **__: iter(()), devices=list, engine=None)
+MACHINERY = Machinery(generate=lambda *_, **__: iter(()), devices=list, engine=None)
 
 
 class Child:
     """The backend under test. Every line it writes must be an event, numbered without gaps."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, *options: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(STUB), mode, "stdio"],
+            [sys.executable, str(STUB), mode, "stdio", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self.seen: list[Event] = []
@@ -62,8 +63,8 @@ class Child:
             self.process.stdin.write((line.encode() if isinstance(line, str) else line) + b"\n")
         self.process.stdin.flush()
 
-    def command(self, kind: str, job: str = "") -> None:
-        self.send(Command(type=kind, job=job).to_line())
+    def command(self, kind: str, job: str = "", to: int = 0) -> None:
+        self.send(Command(type=kind, job=job, to=to).to_line())
 
     def until(self, wanted: Callable[[Event], bool]) -> Event:
         """The next event that is ``wanted``; those before it are in ``seen``."""
@@ -79,6 +80,23 @@ class Child:
     def until_type(self, *types: str) -> Event:
         return self.until(lambda event: event.type in types)
 
+    def until_queue(self, running: str, *waiting: str, paused: bool = False) -> Event:
+        """The next event that tells of just this queue."""
+        wanted = {"running": running, "waiting": list(waiting), "paused": paused}
+        return self.until(lambda event: event.type == "queue" and event.data == wanted)
+
+    def until_beats(self, count: int) -> list[Event]:
+        """What comes before so many heartbeats."""
+        start = len(self.seen)
+        for _ in range(count):
+            self.until_type("heartbeat")
+        return [event for event in self.seen[start:] if event.type != "heartbeat"]
+
+    @property
+    def last(self) -> str:
+        """The type of the last event about a job."""
+        return next(event.type for event in reversed(self.seen) if event.job)
+
     def end(self) -> int:
         """Wait for the process to end by itself; the events it still wrote are in ``seen``."""
         code = self.process.wait(WAIT_S)
@@ -91,8 +109,8 @@ class Child:
 
 
 @contextmanager
-def started(mode: str) -> Iterator[Child]:
-    child = Child(mode)
+def started(mode: str, *options: str) -> Iterator[Child]:
+    child = Child(mode, *options)
     try:
         yield child
     finally:
@@ -104,6 +122,23 @@ def started(mode: str) -> Iterator[Child]:
                 pipe.close()
 
 
+@pytest.fixture(autouse=True)
+def signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the child logs, and where the stub engine and a test leave signs for each other."""
+    folder = tmp_path / "signs"
+    folder.mkdir()
+    monkeypatch.setenv("SKYLOOP_HOME", str(folder))
+    monkeypatch.setenv("STUB_SIGNS", str(folder))
+    return folder
+
+
+def exists_soon(path: Path) -> bool:
+    deadline = time.monotonic() + WAIT_S
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path.exists()
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> str:
     return store.create(tmp_path / "sky 🌌", GenerateRequest(prompt="aurora 🌌")).id
@@ -111,8 +146,9 @@ def job(tmp_path: Path) -> str:
 
 def test_generate_goes_from_hello_to_a_result(job: str) -> None:
     with started("ok") as child:
-        hello = child.until_type("hello")
-        assert hello.data["protocol"] == PROTOCOL_VERSION
+        first, hello = child.until_type("hello"), child.until_type("hello")
+        assert first.data["protocol"] == hello.data["protocol"] == PROTOCOL_VERSION
+        assert first.data["devices"] == []
         assert hello.data["devices"][0]["id"] == "cpu"
         child.command("generate", job)
         done = child.until_type("done", "failed")
@@ -163,7 +199,7 @@ def test_the_end_of_stdin_ends_the_process(job: str, mode: str) -> None:
         assert child.process.stdin is not None
         child.process.stdin.close()
         assert child.end() == 0
-        assert child.seen[-1].type == ("cancelled" if mode == "slow" else "done")
+        assert child.last == ("cancelled" if mode == "slow" else "done")
 
 
 def test_the_end_of_stdin_ends_even_a_step_that_does_not_return(job: str) -> None:
@@ -182,7 +218,7 @@ def test_sigterm_cancels_and_ends(job: str) -> None:
         child.until_type("preview")
         child.process.send_signal(signal.SIGTERM)
         assert child.end() == 0
-        assert child.seen[-1].type == "cancelled"
+        assert child.last == "cancelled"
 
 
 def test_sigterm_ends_an_idle_process() -> None:
@@ -211,6 +247,239 @@ GARBAGE = [
     b'{"type": "generate", "job": "\\ud800"}', b'{"type": "cancel"}', b'{"type": "probe", "path": "x"}',
     b"x" * 3_000_000,
 ]  # fmt: skip
+
+
+def test_a_job_runs_where_it_was_moved_to(tmp_path: Path) -> None:
+    a, b, c, d = (store.create(tmp_path / name, GenerateRequest(prompt=name)).id for name in "abcd")
+    with started("slow") as child:
+        for job in (a, b, c, d):
+            child.command("generate", job)
+        child.until_queue(a, b, c, d)
+        child.command("move", d)
+        child.until_queue(a, d, b, c)
+        child.command("move", b, to=99)
+        child.until_queue(a, d, c, b)
+        child.command("move", a)
+        assert "does not wait" in child.until_type("failed").data["message"]
+        assert child.seen[-1].job == ""  # it runs on
+        child.command("cancel", a)
+        child.until_queue(d, c, b)
+        child.until(lambda e: e.type == "phase" and e.job == d)
+
+
+def test_a_pause_halts_the_job_and_keeps_it(job: str, tmp_path: Path) -> None:
+    other = store.create(tmp_path / "other", GenerateRequest(prompt="other")).id
+    with started("slow") as child:
+        child.command("generate", job)
+        child.command("generate", other)
+        child.until_type("phase")
+        child.command("pause")
+        child.until_queue(job, other, paused=True)
+        child.until_beats(1)
+        assert child.until_beats(1) == []  # neither job moves; the heart does
+        assert not (Path(job).parent / "closed").exists()
+        child.command("resume")
+        child.until_queue(job, other)
+        assert child.until_type("phase").job == job
+
+
+def test_a_paused_job_can_be_cancelled_and_the_next_one_waits_for_the_end_of_the_pause(tmp_path: Path) -> None:
+    a, b = (store.create(tmp_path / name, GenerateRequest(prompt=name)).id for name in "ab")
+    with started("slow") as child:
+        child.command("generate", a)
+        child.command("generate", b)
+        child.until_type("phase")
+        child.command("pause")
+        child.until_queue(a, b, paused=True)
+        child.command("cancel", a)
+        assert child.until_type("cancelled").job == a
+        child.until_queue("", b, paused=True)
+        assert child.until_beats(1) == []
+        child.command("resume")
+        child.until_queue(b)
+
+
+def test_memory_comes_back_at_once_in_a_pause_and_the_job_afterwards(job: str, tmp_path: Path) -> None:
+    other = store.create(tmp_path / "other", GenerateRequest(prompt="other")).id
+    with started("slow") as child:
+        child.command("generate", job)
+        child.command("generate", other)
+        child.until_type("phase")
+        child.command("pause")
+        child.command("unload")
+        child.until_queue("", job, other, paused=True)
+        child.until(lambda e: e.type == "accepted" and not e.job)
+        assert (Path(job).parent / "closed").exists()
+        assert store.status(Path(job)) is store.Status.INTERRUPTED  # neither failed nor cancelled: it will go on
+        child.command("resume")
+        child.until_queue(job, other)
+        assert child.until_type("phase").job == job
+    assert b"unloaded" in child.stderr
+
+
+def test_memory_comes_back_after_a_while_without_a_job(job: str, signs: Path) -> None:
+    with started("ok", "--idle-unload", "0.005") as child:
+        child.command("generate", job)
+        child.until_type("done")
+        assert exists_soon(signs / "unloaded")
+        child.command("shutdown")
+        assert child.end() == 0
+    assert child.stderr.count(b"unloaded") == 1
+
+
+def test_a_finished_job_is_announced_done_and_not_made_again(job: str, tmp_path: Path) -> None:
+    with started("ok") as child:
+        child.command("generate", job)
+        first = child.until_type("done")
+        (tmp_path / "closed").unlink()
+        child.command("generate", job)
+        assert child.until_type("done").data == first.data
+        assert not (tmp_path / "closed").exists()
+        store.create(Path(job), GenerateRequest(prompt="something else"))
+        child.command("generate", job)
+        assert "another request" in child.until_type("failed").data["message"]
+    assert (Path(job) / "sky.mp4").read_bytes() == "sky.mp4 of aurora 🌌".encode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs rights on Windows")
+def test_a_folder_is_one_job_however_it_is_spelt(job: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(job)
+    names = (f"{job}/", f"{tmp_path}/signs/../{Path(job).name}", f"{tmp_path}/link")
+    with started("slow") as child:
+        child.command("generate", job)
+        child.until_type("phase")
+        for name in names:
+            child.command("generate", name)
+            assert "already" in child.until_type("failed").data["message"]
+        child.command("cancel", names[2])
+        assert child.until_type("cancelled").job == job
+
+
+def test_a_waiting_job_that_was_cancelled_says_so_in_its_folder(tmp_path: Path) -> None:
+    a, b = (store.create(tmp_path / name, GenerateRequest(prompt=name)).id for name in "ab")
+    with started("slow") as child:
+        child.command("generate", a)
+        child.command("generate", b)
+        child.command("cancel", b)
+        assert child.until_type("cancelled").job == b
+        assert store.status(Path(b)) is store.Status.CANCELLED
+
+
+def test_the_end_of_the_process_leaves_its_job_to_go_on_with(job: str) -> None:
+    with started("slow") as child:
+        child.command("generate", job)
+        child.until_type("phase")
+        child.command("shutdown")
+        assert child.end() == 0
+    assert store.status(Path(job)) is store.Status.INTERRUPTED
+
+
+def test_hello_does_not_wait_for_the_engine(signs: Path) -> None:
+    with started("late") as child:
+        assert child.until_type("hello").data["devices"] == []
+        child.command("unload")  # waits its turn
+        (signs / "go").touch()
+        assert child.until_type("hello", "accepted").data["devices"]
+        child.until_type("accepted")
+
+
+def test_the_first_hello_needs_no_library() -> None:
+    code = (
+        "import io, sys\n"
+        "from backend.serve import stdio\n"
+        "def load(): print(sorted({'torch', 'numpy', 'cv2', 'av', 'safetensors'} & set(sys.modules))); sys.exit()\n"
+        "out = io.BytesIO()\n"
+        "try: stdio.serve(io.BytesIO(), out, load)\n"
+        "finally: print(out.getvalue().split(b'\\n')[0].decode())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=STUB.parents[2], capture_output=True, text=True, timeout=60)
+    modules, hello = done.stdout.splitlines()
+    assert modules == "[]", done.stderr
+    assert json.loads(hello)["type"] == "hello"
+
+
+def test_a_device_that_hangs_is_given_up_with_its_stack(job: str) -> None:
+    with started("stuck") as child:
+        child.command("generate", job)
+        failed = child.until_type("failed")
+        assert (failed.job, failed.data["kind"]) == (job, "device_lost")
+        assert child.end() == EXIT_STUCK
+    log = Path(failed.data["log"]).read_text(encoding="utf-8")
+    assert "in misbehave" in log
+    assert store.load(job).events()[-1].data["kind"] == "device_lost"
+
+
+def test_a_pause_is_no_hang(job: str) -> None:
+    with started("watched") as child:
+        child.command("generate", job)
+        child.until_type("phase")
+        child.command("pause")
+        child.until_queue(job, paused=True)
+        child.until_beats(20)  # four times what the watchdog allows
+        child.command("resume")
+        child.until_type("phase")
+
+
+LAUNCHER = """
+import subprocess, sys, threading
+def start():
+    global child
+    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+if sys.argv[1] == "thread":
+    thread = threading.Thread(target=start); thread.start(); thread.join()
+else:
+    start()
+holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], stdout=subprocess.DEVNULL,
+                          pass_fds=[child.stdin.fileno()])
+print(child.pid, holder.pid, flush=True)
+child.stdin.write(sys.stdin.readline().encode()); child.stdin.flush()
+child.wait()
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("place", ["main", "thread"])
+def test_it_ends_with_its_parent_though_another_process_holds_the_pipe(job: str, place: str) -> None:
+    """Started by a thread that ends at once, it must not end with that."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, place, sys.executable, str(STUB), "deaf", "stdio"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as parent:  # fmt: skip
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        child, holder = map(int, parent.stdout.readline().split())
+        try:
+            parent.stdin.write(Command(type="generate", job=job).to_line().encode() + b"\n")
+            parent.stdin.flush()
+            assert exists_soon(Path(job) / "preview.png")
+            assert alive(child)
+            parent.kill()
+            parent.wait(WAIT_S)
+            deadline = time.monotonic() + WAIT_S
+            while alive(child) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not alive(child)
+            assert alive(holder)
+        finally:
+            for pid in (child, holder):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def test_what_a_newer_add_on_sends_is_refused_by_name() -> None:
+    with started("ok") as child:
+        child.send('{"type": "paint"}', '{"type": "probe", "colour": "red"}')
+        for name in ("paint", "colour"):
+            failed = child.until_type("failed")
+            assert name in failed.data["message"]
+            assert "newer" in failed.data["hint"]
 
 
 def test_garbage_is_answered_and_survived(job: str) -> None:
@@ -254,6 +523,7 @@ def test_a_failed_job_is_explained_and_the_next_one_runs(job: str, mode: str, ki
 
 def test_an_engine_that_cannot_be_loaded_is_explained() -> None:
     with started("broken") as child:
+        assert child.until_type("hello", "failed").type == "hello"
         assert child.until_type("failed").data["kind"] == "internal"
         assert child.end() == 1
 
@@ -288,7 +558,7 @@ def test_a_parent_that_closes_its_end_of_stdout_ends_the_process(job: str) -> No
 @given(st.lists(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))))
 def test_any_input_is_answered_line_by_line(chunks: list[bytes]) -> None:
     sent, answers = io.BytesIO(b"\n".join(chunks)), io.BytesIO()
-    code = stdio.Server(sent, answers, lambda: MACHINERY).run()
+    code = stdio.serve(sent, answers, lambda: MACHINERY)
     lines = [line for line in sent.getvalue().split(b"\n") if line.strip()]
     events = [Event.from_line(line) for line in answers.getvalue().decode().split("\n")[:-1]]
     assert code == 0
