@@ -35,6 +35,7 @@ from .folders import flush_names, usage_bytes
 from .migrations import migrate
 
 OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
+QUEUED = ".queued"  # locked by the Blender that has the job in its queue
 _MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
 _MAX_RESULT_BYTES = 2 * _MAX_REQUEST_BYTES  # a request and the figures
 _BUSY_S = 0.5  # who only asks for a job's status holds its lock for a moment
