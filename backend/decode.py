@@ -259,16 +259,16 @@ class Rendered:
 
 @torch.inference_mode()
 def render(
-    model: VideoModel, charts: list[Chart], latents: list[Tensor], height: int, width: int, frames: range
+    model: VideoModel, charts: list[Chart], latents: list[Tensor], height: int, width: int, spans: Sequence[range]
 ) -> Iterator[Rendered]:
-    """Frames ``frames`` of clean charts (C, F, rows, columns), a few at a time, block by block."""
+    """The frames in ``spans`` of clean charts (C, F, rows, columns), a few of a span at a time, block by block."""
     at_once = frames_at_once(model, charts)
     shape = Chart("plane" if charts[0].kind == "plane" else "erp", height, width)
     renderer = Renderer(Decoder(model, charts, latents, at_once), shape)
     blocks = renderer.blocks()
-    done, total = 0, len(blocks) * -(-len(frames) // at_once)
-    for start in range(frames.start, frames.stop, at_once):
-        part = range(start, min(frames.stop, start + at_once))
+    parts = [s[start : start + at_once] for s in spans for start in range(0, len(s), at_once)]
+    done, total = 0, len(blocks) * len(parts)
+    for part in parts:
         pictures = np.empty((len(part), height, width, 3), np.uint8)
         for block in blocks:
             rows, columns = (slice(r.start, r.stop) for r in block)
@@ -284,5 +284,5 @@ def decode_frames(
     model: VideoModel, charts: list[Chart], latents: list[Tensor], height: int, width: int, frames: range
 ) -> Iterator[np.ndarray]:
     """The frames of :func:`render` one by one: RGB (height, width, 3) uint8."""
-    for piece in render(model, charts, latents, height, width, frames):
+    for piece in render(model, charts, latents, height, width, [frames]):
         yield from piece.frames

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import sphere
 from .charts import Chart, covering
+from .checkpoints import State, named
 from .conditioning import LEAST_SHARE, Prompts
 from .fields import Fields
 from .guides import Guide
@@ -60,7 +61,7 @@ class Schedule:
 class Progress:
     """After each batch: how many of a stage's windows are done and how many model evaluations that batch took.
 
-    ``clean`` is set once a step is complete: the predicted clean canvas.
+    ``clean`` is set once a step is complete: the predicted clean canvas; and so is ``state``, to go on from later.
     """
 
     stage: str
@@ -68,6 +69,7 @@ class Progress:
     total: int
     evaluations: int
     clean: Canvas | None = field(default=None, repr=False)
+    state: State | None = None
 
 
 @dataclass(frozen=True)
@@ -237,11 +239,13 @@ def denoise(
     fields: Fields | None = None,
     windows_of: Callable[[int, bool], list[Window]] | None = None,
     final: bool = True,
+    begun: State | None = None,
 ) -> Iterator[Progress]:
     """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
 
     ``windows_of`` gives the windows of a step, and is told whether it is the last one; by default :func:`.layout`.
-    ``final``: nothing comes after, so that the borders of the last step must heal in itself.
+    ``final``: nothing comes after, so that the borders of the last step must heal in itself. ``begun``: go on from
+    there, where the canvas's latents are its own already.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
     a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
@@ -249,18 +253,22 @@ def denoise(
     """
     spec, fields = model.spec, fields or Fields()
     shared, shares = overlaps(canvas.charts), [prompts.shares(c) for c in canvas.charts]
-    sizes = [(c.rows, c.columns, c.wrap) for c in canvas.charts]
-    clean, before = ([fields.zeros(*z.shape) for z in canvas.latents] for _ in range(2))
-    weights = [fields.zeros(*z.shape[1:]) for z in canvas.latents]
+    sizes, shapes = [(c.rows, c.columns, c.wrap) for c in canvas.charts], [tuple(z.shape) for z in canvas.latents]
+    before = begun.of("before", shapes) if begun else [fields.zeros(*shape) for shape in shapes]
+    clean, weights = [fields.zeros(*shape) for shape in shapes], [fields.zeros(*shape[1:]) for shape in shapes]
     sigmas, at_once = schedule.sigmas, max(1, CELLS_AT_ONCE // sum(c.rows * c.columns for c in canvas.charts))
-    for step in range(schedule.steps):
+
+    def windows_at(step: int) -> list[Window]:
         last = final and sigmas[step + 1] == 0.0
-        windows = (
-            windows_of(step, last)
-            if windows_of
-            else layout(sizes, canvas.frames, canvas.loop, step, (spec.frames, spec.cells), finishing=last)
-        )
-        canvas.windows = unsettled(windows, guides, len(sizes), sigmas[step])
+        size = (spec.frames, spec.cells)
+        whole = windows_of or (lambda k, end: layout(sizes, canvas.frames, canvas.loop, k, size, finishing=end))
+        return unsettled(whole(step, last), guides, len(sizes), sigmas[step])
+
+    first = begun.steps_of(schedule.steps) if begun else 0
+    if first:
+        canvas.windows = windows_at(first - 1)
+    for step in range(first, schedule.steps):
+        canvas.windows = windows_at(step)
         jobs = visits(canvas, canvas.windows, shares, spec.cells)
         each = 1 if schedule.guidance[step] == 1 else 2
         done, total = step * len(jobs), schedule.steps * len(jobs)
@@ -286,4 +294,6 @@ def denoise(
             for c, w in zip(clean, weights, strict=True):  # for the next step
                 c[:, frames], w[frames] = 0, 0
             fields.release()
-        yield Progress(stage, (step + 1) * len(jobs), schedule.steps * len(jobs), 0, replace(canvas, latents=before))
+        state = State(stage, step + 1, named("x", canvas.latents) | named("before", before))
+        total = schedule.steps * len(jobs)
+        yield Progress(stage, (step + 1) * len(jobs), total, 0, replace(canvas, latents=before), state)

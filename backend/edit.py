@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from .protocol import GenerateRequest
 class Edit:
     """Lays new frames over those of the request's source, in order, as far as its mask is white."""
 
-    def __init__(self, request: GenerateRequest) -> None:
-        """Raises ``SkyloopError(bad_request)`` where the source or the mask cannot be read."""
-        self._old: Iterator[np.ndarray] = inputs.source_frames(request)
+    def __init__(self, request: GenerateRequest, first: int = 0) -> None:
+        """``first``: the frame to begin with. Raises ``SkyloopError(bad_request)`` where the source or the mask cannot
+        be read."""
+        self._old: Iterator[np.ndarray] = islice(inputs.source_frames(request), first, None)
         self._weight = mask_pixels(request)
         self._free = self._weight[..., 0] > 0
 

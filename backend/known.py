@@ -66,11 +66,12 @@ class Known:
             return [torch.ones(c.rows, c.columns) for c in charts]
         return [1 - self._motion(cells(c)) for c in charts] if self._motion else None
 
-    def guides(self, charts: list[Chart], upsampled: list[Tensor] | None) -> Guiding:
-        """The guides of a stage. ``upsampled``: what it starts from, None for the first one."""
+    def guides(self, charts: list[Chart], upsampled: list[Tensor] | None, *, first: bool) -> Guiding:
+        """The guides of a stage, the ``first`` or a later one. ``upsampled``: what it starts from, needed where the
+        request has a camera."""
         found: list[Guide] = []
         if self._picture:
-            found += yield from self._image_guides(charts, self._picture, first=upsampled is None)
+            found += yield from self._image_guides(charts, self._picture, first=first)
         if still := self.still(charts):
             found.append(Still(still))
         if self._mask:

@@ -38,7 +38,7 @@ def about(request: GenerateRequest) -> dict[str, Any]:
 
 def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, None, None]:
     """Sample the references of a sky's prompt into the file ``path``. Yields ``phase`` events."""
-    from .. import pipeline
+    from .. import measuring, pipeline
     from ..fields import Fields
     from ..methods import Task
 
@@ -49,7 +49,7 @@ def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, 
     fov_deg = min(request.fov_deg, 360 * model.spec.cells * model.spec.ratio / request.width)
     found: list[ReferenceView] = []
     for seed in SEEDS:
-        found += yield from pipeline.sample_references(task, math.radians(fov_deg), seed)
+        found += yield from measuring.sample_references(task, math.radians(fov_deg), seed)
     save(path, about(request), found)
 
 

@@ -6,12 +6,15 @@ A method is a generator: it yields :class:`..denoise.Progress` and returns the c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
+from ..charts import Chart
+from ..checkpoints import Saved, State, UnusableStateError
 from ..conditioning import Prompts
 from ..denoise import Canvas, Progress
 from ..fields import Fields
@@ -23,12 +26,14 @@ Denoising = Generator[Progress, None, Canvas]
 
 @dataclass(frozen=True)
 class Task:
-    """All that a method needs: ``request`` has the model's defaults filled in for steps and guidance."""
+    """All that a method needs: ``request`` has the model's defaults filled in for steps and guidance. ``saved`` is
+    where an earlier run of it was, to go on from."""
 
     model: VideoModel
     request: GenerateRequest
     prompts: Prompts
     fields: Fields
+    saved: Saved | None = None
 
     @property
     def stride(self) -> int:
@@ -46,8 +51,29 @@ class Task:
         """Seconds between frames of the canvas."""
         return 1 / (self.request.fps * self.stride)
 
+    @cached_property
     def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.request.seed)
+        """The one source of randomness: from the seed, or as it was when the job was saved."""
+        generator = torch.Generator().manual_seed(self.request.seed)
+        if self.saved:
+            generator.set_state(self.saved.generator)
+        return generator
+
+    def begun(self, stage: str) -> State | None:
+        """Where this stage is to go on."""
+        return self.saved.state if self.saved and self.saved.state.stage == stage else None
+
+    def first(self, stages: Sequence[str]) -> int:
+        """The number of the stage to begin with; those before it are done. Raises ``UnusableStateError``."""
+        if self.saved is None:
+            return 0
+        if self.saved.state.stage not in stages:
+            raise UnusableStateError(f"there is no stage {self.saved.state.stage}")
+        return list(stages).index(self.saved.state.stage)
+
+    def shapes(self, charts: Sequence[Chart]) -> list[tuple[int, ...]]:
+        """Of the latents of ``charts``."""
+        return [(self.model.spec.channels, self.frames, c.rows, c.columns) for c in charts]
 
 
 def method(name: str) -> Callable[[Task], Any]:

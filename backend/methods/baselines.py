@@ -64,10 +64,16 @@ def run(
     """Denoise the canvas with these windows, guided at every step. Returns the clean canvas."""
     model, request = model or task.model, task.request
     chart = panorama_chart(request, task.model.spec)
-    latents = white_noise([chart], model.spec.channels, task.frames, task.generator(), task.fields)
+    task.first(["layout"])
+    if begun := task.begun("layout"):
+        latents = begun.of("x", task.shapes([chart]))
+    else:
+        latents = white_noise([chart], model.spec.channels, task.frames, task.generator, task.fields)
     canvas = Canvas([chart], latents, request.loop, task.frame_step_s)
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
-    yield from denoise(model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of)
+    yield from denoise(
+        model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of, begun=begun
+    )
     return canvas
 
 

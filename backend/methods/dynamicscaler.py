@@ -12,13 +12,13 @@ Known difference: the run adds noise for step 15 and goes on at the next lower l
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
-import torch
 from torch import Tensor
 
 from .. import sphere
 from ..charts import Chart
+from ..checkpoints import State, named
 from ..denoise import Canvas, Progress, white_noise
 from ..models.base import ModelSpec
 from ..motion_guidance import renoise
@@ -57,25 +57,36 @@ def upsample_latents(clean: Tensor, chart: Chart) -> Tensor:
 
 
 def denoise_in_turn(
-    task: Task, denoiser: Denoiser, noisy: Tensor, steps: range, generator: torch.Generator, stage: str
-) -> Generator[Progress, None, Canvas]:
-    """Take ``noisy`` (C, F, rows, columns) through ``steps`` of the schedule, in place. Returns the clean canvas."""
-    model, request = task.model, task.request
-    sigmas = model.sigmas(request.steps)
-    clean = task.fields.zeros(*noisy.shape)
+    task: Task, denoiser: Denoiser, start: Callable[[], Tensor], steps: range, stage: str
+) -> Generator[Progress, None, tuple[Canvas, Tensor]]:
+    """Take what ``start`` makes, noisy latents (C, F, rows, columns), through ``steps`` of the schedule, or go on where
+    an earlier run was. Returns the clean canvas and the noisy latents that are left."""
+    model, request, shapes = task.model, task.request, task.shapes([denoiser.chart])
+    sigmas, begun = model.sigmas(request.steps), task.begun(stage)
+    noisy = begun.of("x", shapes)[0] if begun else start()
+    clean = begun.of("before", shapes)[0] if begun else task.fields.zeros(*noisy.shape)
     canvas = Canvas([denoiser.chart], [clean], request.loop, task.frame_step_s)
     places = [denoiser.places(i) for i in range(len(steps))]
-    done, total = 0, sum(map(len, places))
-    for i, step in enumerate(steps):
-        level = Level(sigmas[step], sigmas[step + 1], request.guidance, mixing_ratio(i, request.steps))
-        footprints = map(denoiser.footprint, places[i])
-        for _ in sweep(model, noisy, clean, footprints, task.prompts, level, generator):
-            done += 1
-            yield Progress(stage, done, total, 1 if request.guidance == 1 else 2)
+    first = begun.steps_of(len(steps)) if begun else 0
+    done, total = sum(map(len, places[:first])), sum(map(len, places))
+
+    def settle(i: int) -> None:
         if isinstance(denoiser, OffsetShiftingDenoiser):
             canvas.windows = places[i][::-1]  # the last writer owns what it covers, so it comes first
-        yield Progress(stage, done, total, 0, canvas)
-    return canvas
+
+    if first:
+        settle(first - 1)
+    for i, step in list(enumerate(steps))[first:]:
+        level = Level(sigmas[step], sigmas[step + 1], request.guidance, mixing_ratio(i, request.steps))
+        footprints = map(denoiser.footprint, places[i])
+        for _ in sweep(model, noisy, clean, footprints, task.prompts, level, task.generator):
+            done += 1
+            yield Progress(stage, done, total, 1 if request.guidance == 1 else 2)
+        settle(i)
+        yield Progress(
+            stage, done, total, 0, canvas, State(stage, i + 1, named("x", [noisy]) | named("before", [clean]))
+        )
+    return canvas, noisy
 
 
 def denoiser(kind: type[Denoiser], task: Task, chart: Chart) -> Denoiser:
@@ -84,38 +95,63 @@ def denoiser(kind: type[Denoiser], task: Task, chart: Chart) -> Denoiser:
     return kind(chart, task.frames, request.loop, task.frame_step_s, spec, shares, request.steps)
 
 
-def lay_out(task: Task, chart: Chart, coarse: Chart, generator: torch.Generator) -> Denoising:
-    """The first stage: on the sphere at full resolution, then in the plane at half; a flat panorama only there."""
-    channels, steps, first = task.model.spec.channels, task.request.steps, coarse_steps(task.request.steps)
+def coarse_layout(task: Task, coarse: Chart, start: Callable[[], Tensor], steps: range, stage: str) -> Denoising:
+    """A layout in the plane at half resolution."""
     planar = denoiser(OffsetShiftingDenoiser, task, coarse)
-    if task.request.flat:
-        noisy = white_noise([coarse], channels, task.frames, generator, task.fields)[0]
-        return (yield from denoise_in_turn(task, planar, noisy, range(steps), generator, "layout"))
-    noisy = white_noise([chart], channels, task.frames, generator, task.fields)[0]
+    canvas, _ = yield from denoise_in_turn(task, planar, start, steps, stage)
+    return canvas
+
+
+def sphere_layout(task: Task, chart: Chart) -> Generator[Progress, None, Tensor]:
+    """The first steps of the schedule on the sphere. Returns the noisy latents."""
+    first = range(coarse_steps(task.request.steps))
     spherical = denoiser(ProjectionDenoiser, task, chart)
-    yield from denoise_in_turn(task, spherical, noisy, range(first), generator, "layout 1")
-    noisy = decimate(noisy, coarse.rows, coarse.columns)
-    return (yield from denoise_in_turn(task, planar, noisy, range(first, steps), generator, "layout 2"))
+    _, noisy = yield from denoise_in_turn(task, spherical, lambda: start_noise(task, chart), first, "layout 1")
+    return noisy
 
 
-def refine(task: Task, canvas: Canvas, chart: Chart, generator: torch.Generator) -> Denoising:
+def start_noise(task: Task, chart: Chart) -> Tensor:
+    """White noise (C, F, rows, columns)."""
+    return white_noise([chart], task.model.spec.channels, task.frames, task.generator, task.fields)[0]
+
+
+def refine(task: Task, canvas: Canvas | None, chart: Chart) -> Denoising:
     """Global Motion Guidance, the paper's Z_HR = OSD(noise(inter(OSD(Z_LR)))): the clean latent of half resolution,
-    interpolated and noised again to the level at which the first stage left the sphere, is refined in the plane."""
+    interpolated and noised again to the level at which the first stage left the sphere, is refined in the plane.
+    ``canvas`` is not needed where an earlier run had begun this stage."""
     model, steps, first = task.model, task.request.steps, coarse_steps(task.request.steps)
-    sigma = model.sigmas(steps)[first]
-    noisy = white_noise([chart], model.spec.channels, task.frames, generator, task.fields)[0]
-    for frame in range(task.frames):
-        noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigma)
+
+    def start() -> Tensor:
+        assert canvas is not None
+        sigma, noisy = model.sigmas(steps)[first], start_noise(task, chart)
+        for frame in range(task.frames):
+            noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigma)
+        return noisy
+
     planar = denoiser(OffsetShiftingDenoiser, task, chart)
-    return (yield from denoise_in_turn(task, planar, noisy, range(first, steps), generator, "refine"))
+    fine, _ = yield from denoise_in_turn(task, planar, start, range(first, steps), "refine")
+    return fine
 
 
 def compose(task: Task) -> Denoising:
     """All stages. Returns the clean canvas at full resolution."""
-    generator = task.generator()
-    chart = panorama_chart(task.request, task.model.spec)
-    coarse = halved(chart, task.request, task.model.spec)
-    canvas = yield from lay_out(task, chart, coarse, generator)
-    if (chart.rows, chart.columns) == (coarse.rows, coarse.columns):
+    request, steps = task.request, task.request.steps
+    chart = panorama_chart(request, task.model.spec)
+    coarse = halved(chart, request, task.model.spec)
+    names = ["layout", "refine"] if request.flat else ["layout 1", "layout 2", "refine"]
+    canvas, noisy, stage = None, None, names[task.first(names)]
+    if stage == "layout":
+        canvas = yield from coarse_layout(task, coarse, lambda: start_noise(task, coarse), range(steps), stage)
+    if stage == "layout 1":
+        noisy = yield from sphere_layout(task, chart)
+    if stage in ("layout 1", "layout 2"):
+
+        def start() -> Tensor:
+            assert noisy is not None
+            return decimate(noisy, coarse.rows, coarse.columns)
+
+        rest = range(coarse_steps(steps), steps)
+        canvas = yield from coarse_layout(task, coarse, start, rest, "layout 2")
+    if canvas is not None and (chart.rows, chart.columns) == (coarse.rows, coarse.columns):
         return canvas
-    return (yield from refine(task, canvas, chart, generator))
+    return (yield from refine(task, canvas, chart))

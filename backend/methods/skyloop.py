@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..charts import Chart, sphere_charts
+from ..checkpoints import named
 from ..denoise import Canvas, Schedule, denoise, white_noise
+from ..fields import Fields
 from ..known import Known
 from ..models.base import ModelSpec, VideoModel
 from ..motion_guidance import renoise, upsample
@@ -108,38 +111,54 @@ def starting_noise(
     return noise
 
 
+def stage_names(stages: int) -> list[str]:
+    """Of a layout and its refinements."""
+    return ["layout", *(["refine"] if stages == 2 else [f"refine {k}" for k in range(1, stages)])]
+
+
 def compose(task: Task) -> Denoising:
     """Denoise through all stages, coarse to fine. Returns the clean canvas."""
     model, request = task.model, task.request
-    stages, generator = plan(request, model.spec), task.generator()
+    stages = plan(request, model.spec)
+    names = stage_names(len(stages))
     known = Known(model, request, task.frames, task.stride, task.fields)
     wanted, avoided = paces(task, len(stages) - 1)
     canvas: Canvas | None = None
-    for number, charts in enumerate(stages):
-        latents = starting_noise(task, charts, known.still(charts), generator)
-        if canvas is None:
-            name, coarse = "layout", None
-            schedule = layout_schedule(model.sigmas(request.steps), request.guidance)
+    for number in range(task.first(names), len(stages)):
+        charts, name, shapes = stages[number], names[number], task.shapes(stages[number])
+        begun, coarse = task.begun(name), None
+        if begun:
+            latents = begun.of("x", shapes)
+            coarse = begun.of("coarse", shapes) if number and request.camera else None
         else:
-            name = f"refine {number}" if len(stages) > 2 else "refine"
-            coarse = yield from upsample(model, canvas, charts, task.fields)
-            schedule = refine_schedule(model, request.steps)
-        guides = yield from known.guides(charts, coarse)
-        if coarse:
-            for frame in range(task.frames):
-                for z, c in zip(latents, coarse, strict=True):
-                    z[:, frame] = renoise(c[:, frame], z[:, frame], REFINE_SIGMA)
-                task.fields.release()
+            latents = starting_noise(task, charts, known.still(charts), task.generator)
+            if canvas:
+                coarse = yield from upsample(model, canvas, charts, task.fields)
+                _begin_from(coarse, latents, task.fields)
+        guides = yield from known.guides(charts, coarse, first=number == 0)
+        kept = named("coarse", coarse) if coarse and request.camera else {}
         canvas = Canvas(charts, latents, request.loop, wanted, avoid_step_s=avoided)
-        yield from denoise(
+        for p in denoise(
             model,
             canvas,
             task.prompts,
-            schedule,
+            layout_schedule(model.sigmas(request.steps), request.guidance)
+            if number == 0
+            else refine_schedule(model, request.steps),
             guides=guides,
             stage=name,
             fields=task.fields,
             final=number == len(stages) - 1,
-        )
+            begun=begun,
+        ):
+            yield replace(p, state=replace(p.state, tensors=p.state.tensors | kept)) if p.state else p
     assert canvas is not None
     return canvas
+
+
+def _begin_from(coarse: list[Tensor], noise: list[Tensor], fields: Fields) -> None:
+    """Turn ``noise`` into ``coarse`` taken to the noise level where refining starts, in place."""
+    for frame in range(noise[0].shape[1]):
+        for z, c in zip(noise, coarse, strict=True):
+            z[:, frame] = renoise(c[:, frame], z[:, frame], REFINE_SIGMA)
+        fields.release()

@@ -13,7 +13,8 @@ from torch import Tensor, device
 class ModelSpec:
     """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide.
 
-    ``longest_step_s``: the most seconds between frames that it was trained on.
+    ``longest_step_s``: the most seconds between frames that it was trained on. ``revision`` tells its weights from
+    others of that id.
     """
 
     id: str
@@ -25,6 +26,7 @@ class ModelSpec:
     guidance: float
     window_batch: int
     longest_step_s: float
+    revision: str = ""
 
 
 class View(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,12 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..media.files import read_input
+from ..protocol import ErrorKind, SkyloopError
+from ..typed import parse_json, typed
 from .autoencoder import HALO, LATENT_CHANNELS, SPATIAL_RATIO, FrameAutoencoder
 from .base import ModelSpec, View
 from .denoiser import FOV_RANGE_DEG, FRAME_STEP_RANGE_S, WINDOW_CELLS, WINDOW_FRAMES, Condition, Denoiser
-from .storage import load_weights
+from .storage import load_into
 from .text import TextEncoder
 
+_MAX_FACTS_BYTES = 1 << 20
 WEIGHTS = Path(__file__).parent / "weights" / "builtin"
 
 SPEC = ModelSpec(
@@ -41,6 +45,27 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def _revision(folder: Path) -> str:
+    """A digest of the weights."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _statistics(folder: Path) -> list[tuple[float, ...]]:
+    """Mean and standard deviation of each latent channel. Raises ``missing_model``."""
+    try:
+        facts = parse_json(read_input(folder / "training.json", _MAX_FACTS_BYTES))
+        mean, std = (typed(name, tuple[float, ...], facts[name]) for name in ("latent_mean", "latent_std"))
+        if not len(mean) == len(std) == SPEC.channels or min(std) <= 0:
+            raise ValueError(f"it is not about {SPEC.channels} channels")
+    except (ValueError, TypeError, KeyError, SkyloopError) as error:
+        text = f"training.json of the built-in model cannot be read: {str(error).rstrip('.')}."
+        raise SkyloopError(ErrorKind.MISSING_MODEL, text, "Install Skyloop again.") from error
+    return [mean, std]
+
+
 class BuiltinModel:
     """Implements :class:`.base.VideoModel`."""
 
@@ -52,21 +77,18 @@ class BuiltinModel:
         self.dtype = compute_dtype(self.device)
         # A GPU is busy from about 24 windows on (1.0 ms a window pair on an H100, 1.5 ms at 6); on a processor a small
         # batch costs nothing and answers a cancel sooner.
-        self.spec = replace(SPEC, window_batch=3 if self.device.type == "cpu" else 24)
-        facts = json.loads((folder / "training.json").read_text())
+        self.spec = replace(SPEC, window_batch=3 if self.device.type == "cpu" else 24, revision=_revision(folder))
         shape = (1, SPEC.channels, 1, 1)
-        self.mean, self.std = (
-            torch.tensor(facts[k], device=self.device).reshape(shape) for k in ("latent_mean", "latent_std")
-        )
+        self.mean, self.std = (torch.tensor(v, device=self.device).reshape(shape) for v in _statistics(folder))
         ranges = [(-math.pi / 2, math.pi / 2), tuple(map(math.radians, FOV_RANGE_DEG)), FRAME_STEP_RANGE_S]
         self.nearest, self.furthest = torch.tensor(ranges, device=self.device).unbind(1)
         self.text = TextEncoder()
         self.autoencoder = FrameAutoencoder().eval()
-        self.autoencoder.load_state_dict(load_weights(folder / "autoencoder.safetensors"))
+        load_into(self.autoencoder, folder / "autoencoder.safetensors")
         self.autoencoder.to(self.device, self.dtype)
         self.autoencoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in the stub
         self.denoiser = Denoiser().eval()
-        self.denoiser.load_state_dict(load_weights(folder / "denoiser.safetensors"))
+        load_into(self.denoiser, folder / "denoiser.safetensors")
         self.denoiser.to(self.device, self.dtype)
 
     def encode_text(self, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:

@@ -57,7 +57,7 @@ def test_the_folder_holds_the_result_and_nothing_half_made(make: Make) -> None:
     assert events[-1].data["result"] == result
     assert result["request"] == SMALL.to_json()
     assert {"seam", "loop", "detail", "motion"} <= set(result["figures"])
-    assert set(result["seconds"]) == {"load", "layout", "preview", "decode", "measure"}
+    assert set(result["seconds"]) == {"load", "layout", "checkpoint", "preview", "decode", "measure"}
     about = probe(job / "sky.mp4")
     assert (about["width"], about["height"], about["frames"], about["fps"]) == (256, 128, 16, 8.0)
     assert read_image(job / "poster.png").shape == (128, 256, 3)
@@ -122,7 +122,7 @@ def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:
             if event.type == "phase" and event.data["name"] == stop_at and event.data["done"] > 1:
                 break
         events.close()
-        assert {f.name for f in job.iterdir()} <= {"preview.png", "poster.png"}
+        assert {f.name for f in job.iterdir()} <= {"preview.png", "poster.png", "checkpoint"}
 
 
 def test_progress_never_goes_back(make: Make) -> None:

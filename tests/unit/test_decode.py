@@ -157,7 +157,7 @@ def pieces(columns: int, frames: int, monkeypatch: pytest.MonkeyPatch) -> dict[s
     monkeypatch.setattr(Decoder, "__call__", reading)
     monkeypatch.setattr(Renderer, "__call__", making)
     latents = latents_for(charts, frames=frames)
-    for _ in render(model, charts, latents, 4 * columns, 8 * columns, range(frames)):
+    for _ in render(model, charts, latents, 4 * columns, 8 * columns, [range(frames)]):
         pass
     for _ in upsample(model, Canvas(charts, latents, True, 0.1), sphere_charts(2 * columns, 16), Fields()):
         pass
@@ -179,7 +179,7 @@ def test_what_is_on_the_device_does_not_grow(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_tile_is_decoded_once_for_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 1000)
     model, charts = Counting(), ATLASES["fine"]
-    for _ in render(model, charts, latents_for(charts, frames=1), 512, 1024, range(1)):
+    for _ in render(model, charts, latents_for(charts, frames=1), 512, 1024, [range(1)]):
         pass
     assert len(model.decoded) == sum(len(tiles(c.rows, c.columns, c.wrap, model.halo)) for c in charts)
 
@@ -239,7 +239,7 @@ def test_frames_come_out_in_order_and_size() -> None:
 def test_progress_of_rendering_ends_with_all_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 300)
     charts = ATLASES["fine"]
-    pieces = list(render(Oracle(), charts, latents_for(charts), 128, 256, range(3)))
+    pieces = list(render(Oracle(), charts, latents_for(charts), 128, 256, [range(3)]))
     assert [p.done for p in pieces] == list(range(1, pieces[-1].total + 1))
     assert sum(len(p.frames) for p in pieces) == 3
     assert len(pieces) >= 6, "more often than once a frame"
