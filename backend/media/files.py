@@ -210,7 +210,9 @@ def open_input(path: Path, limit_bytes: int) -> BufferedReader:
         return open_read(real, limit_bytes)
     except FileNotFoundError as error:
         raise bad_request(f"{path} is not there.", "Check its name and folder.") from error
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+    except RuntimeError as error:  # before Python 3.13
+        raise bad_request(f"{path} is a link in a circle.", "Give another file.") from error
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise bad_request(f"{str(path)[:200]} cannot be read ({reason}).", "Give another file.") from error
 

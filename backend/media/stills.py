@@ -9,6 +9,7 @@ import numpy as np
 
 from ..protocol import bad_request
 from .files import atomic_write
+from .pictures import read_picture
 
 
 def write_png(path: Path, rgb: np.ndarray) -> None:
@@ -22,12 +23,4 @@ def write_png(path: Path, rgb: np.ndarray) -> None:
 
 def read_image(path: Path) -> np.ndarray:
     """Read a picture as (H, W, 3) uint8 RGB. Raises ``SkyloopError(bad_request)`` when it is not one."""
-    try:
-        data = np.frombuffer(Path(path).read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise bad_request(f"{path} cannot be read ({reason}).", "Give the path of a PNG or JPEG.") from error
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise bad_request(f"{path} is not a picture.", "Give the path of a PNG or JPEG.")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return read_picture(path)[0]
