@@ -11,6 +11,7 @@ import torch
 from .models import IDS
 from .models.base import VideoModel
 from .models.builtin import BuiltinModel
+from .models.sparing import Sparing
 from .protocol import bad_request
 
 
@@ -42,7 +43,7 @@ class Engine:
         if self._loaded is None or self._loaded[0] != (model_id, place):
             self.unload()
             self._loaded = ((model_id, place), BuiltinModel(place))
-        return self._loaded[1]
+        return Sparing(self._loaded[1])  # a new one, as the memory of the last job may be free again
 
     def unload(self) -> None:
         """Give the model's memory back."""

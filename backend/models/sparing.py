@@ -1,0 +1,83 @@
+"""A model that does in parts what does not fit into memory at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..jobs.failures import as_skyloop_error
+from ..protocol import ErrorKind
+from .base import VideoModel, View
+
+_logger = logging.getLogger(__name__)
+
+
+class Sparing:
+    """Implements :class:`.base.VideoModel` with another one; raises what it raises once no part is small enough.
+
+    After a batch of windows did not fit, ``spec.window_batch`` is what did. The parts of a picture have the halo that
+    makes them exactly what they are in the whole.
+    """
+
+    def __init__(self, model: VideoModel) -> None:
+        self.model, self.device, self.halo, self.spec = model, model.device, model.halo, model.spec
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        return self.model.encode_text(texts)
+
+    def sigmas(self, steps: int) -> list[float]:
+        return self.model.sigmas(steps)
+
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
+        whole = self._tried(lambda: self.model.predict(x, sigma, views, prompts, negative, guidance), len(x) > 1)
+        if whole is not None:
+            return whole
+        half = (len(x) + 1) // 2
+        self.spec = replace(self.spec, window_batch=min(half, self.spec.window_batch))
+        _logger.warning("out of memory with %d windows at once; going on with %d", len(x), half)
+        parts = (slice(None, half), slice(half, None))
+        return torch.cat([self.predict(x[p], sigma, views[p], prompts[p], negative, guidance) for p in parts])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self._in_parts(self.model.decode, latents, self.halo, self.spec.ratio)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return self._in_parts(self.model.encode, frames, self.halo * self.spec.ratio, 1 / self.spec.ratio)
+
+    def _in_parts(self, convert: Callable[[Tensor], Tensor], x: Tensor, halo: int, scale: float) -> Tensor:
+        """``convert`` (N, C, H, W) to ``scale`` times the size, frame by frame or in halves along the longer side."""
+        axis = 2 if x.shape[2] >= x.shape[3] else 3
+        cell = halo // self.halo if self.halo else 1
+        middle = x.shape[axis] // cell // 2 * cell
+        can = len(x) > 1 or middle > halo
+        whole = self._tried(lambda: convert(x), can)
+        if whole is not None:
+            return whole
+        _logger.warning("out of memory with a picture of %s; going on in parts", tuple(x.shape))
+        if len(x) > 1:
+            return torch.cat([self._in_parts(convert, frame, halo, scale) for frame in x.split(1)])
+        parts = []
+        for start, stop in ((0, middle), (middle, x.shape[axis])):
+            low, high = max(0, start - halo), min(x.shape[axis], stop + halo)
+            part = self._in_parts(convert, x.narrow(axis, low, high - low), halo, scale)
+            parts.append(part.narrow(axis, round((start - low) * scale), round((stop - start) * scale)))
+        return torch.cat(parts, axis)
+
+    def _tried(self, compute: Callable[[], Tensor], again: bool) -> Tensor | None:
+        """What ``compute`` returns, or None where memory ran out and it can be tried ``again`` with less."""
+        try:
+            return compute()
+        except (RuntimeError, MemoryError) as error:
+            if not again or as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY:
+                raise
+        # Only here, as the exception held on to all that had been allocated.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
