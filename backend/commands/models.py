@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .. import models
+from .tables import print_table
 
 
 def run(options: argparse.Namespace, _argv: list[str]) -> list[dict[str, Any]]:
@@ -13,8 +14,5 @@ def run(options: argparse.Namespace, _argv: list[str]) -> list[dict[str, Any]]:
     found = models.catalogue()
     if not options.json:
         names = list(found[0])
-        rows = [names, *([str(model[name]) for name in names] for model in found)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
-        for row in rows:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_table([names, *([model[name] for name in names] for model in found)])
     return found

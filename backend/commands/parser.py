@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import evaluate, generate, models, stdio
+from . import evaluate, generate, jobs, models, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
+    _add_jobs(commands)
     command = commands.add_parser("stdio", help="serve a parent process on stdin and stdout", allow_abbrev=False)
     _add_idle_unload(command)
     command.set_defaults(run=stdio.run)
@@ -102,6 +104,37 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--scorer", action="append", metavar="NAME=MODULE:CALLABLE",
         help="an outside score of each sky, such as CLIP; repeatable (see backend/evaluation/scorers.py)")  # fmt: skip
     _finish(command, evaluate.run)
+
+
+def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:
+    command = commands.add_parser("jobs", help="look through a folder of skies, keep it in order", allow_abbrev=False)
+    actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, allow_abbrev=False)
+        action.add_argument("--root", type=Path, metavar="DIR",
+            help="the folder with the job folders (default: Skyloop in your home)")  # fmt: skip
+        _finish(action, run)
+        return action
+
+    action = add("list", jobs.run_list, "the skies, newest first")
+    action.add_argument("--status", choices=list(Status), metavar="S", help=f"only those {', '.join(Status)}")
+    action.add_argument("--search", default="", metavar="WORDS", help="in prompt, model, method, seed and name")
+    add("show", jobs.run_show, "how far one is, and its settings").add_argument("name", metavar="NAME")
+    add("delete", jobs.run_delete, "remove skies for good").add_argument("names", nargs="+", metavar="NAME")
+    for name, text in (("pin", "never prune these"), ("unpin", "prune these again")):
+        action = add(name, jobs.run_pin, text)
+        action.add_argument("names", nargs="+", metavar="NAME")
+        action.set_defaults(pinned=name == "pin")
+    action = add("prune", jobs.run_prune, "remove the oldest for good, but no pinned and no unfinished ones")
+    action.add_argument("size", type=_bytes, metavar="SIZE", help="what may stay in all, such as 20GB")
+    add("rebuild", jobs.run_rebuild, "make the index anew")
+
+
+def _bytes(text: str) -> int:
+    if not (match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kKmMgGtT]?)[bB]?", text.strip())):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a size, write it as 500MB or 20GB")
+    return int(float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " "))
 
 
 def _names(text: str) -> tuple[str, ...]:
