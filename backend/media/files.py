@@ -40,7 +40,9 @@ def write_error(error: OSError, path: Path) -> SkyloopError:
         message = f"There is no space left to write {path.name} in {path.parent}."
         return SkyloopError(ErrorKind.DISK_FULL, message, "Free some space or choose a folder on another disk.")
     reason = error.strerror or str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
+    if isinstance(
+        error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError
+    ):
         return bad_request(f"{path} cannot be written ({reason}).", "Choose a folder that exists and you may write to.")
     return SkyloopError(
         ErrorKind.INTERNAL, f"Writing {path} failed ({reason}).", "Check the disk, then try another folder."
