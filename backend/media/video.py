@@ -1,4 +1,4 @@
-"""Looping sky videos: H.264 in mp4, written as a stream and read back, with the colours that went in.
+"""Looping sky videos: H.264 in mp4, written as a stream (:mod:`.reading` reads them back) with the colours given.
 
 RGB is converted with the BT.709 matrix to limited range and tagged so, because players that trust the tags and players
 that guess by size then agree. No B frames and closed GOPs of at most a second keep the first frame at time zero, so the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,17 +18,17 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace
 
 from ..protocol import ErrorKind, SkyloopError, bad_request
 from .files import begin, commit, discard, write_error
+from .reading import EXACT, reading
+from .reading import probe as probe
+from .reading import read_frames as read_frames
 
 BT709 = 1  # the number of BT.709 in ITU-T H.273, for primaries, transfer and matrix alike
 CRF = 12
 _MOST_THREADS = 8  # each holds a frame, which at 8192x4096 is 200 MB with all that the encoder keeps of it
-_FULL_CHROMA = Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | _FULL_CHROMA
-_HD_HEIGHT = 720  # untagged video of this height or more is BT.709 by convention, smaller is BT.601
 
 
 class VideoWriter:
@@ -50,15 +50,9 @@ class VideoWriter:
         self.written = 0
 
     def __enter__(self) -> VideoWriter:
-        self._beside = begin(self.path)
-        try:
-            with self._errors():
-                place = str(self._beside.absolute())
-                self._container = av.open(place, "w", format="mp4", options={"movflags": "+faststart"})
-                self._stream = _add_stream(self._container, self.width, self.height, self.rate)
-        except BaseException:
-            discard(self._beside)
-            raise
+        self._file = _Mp4(self.path)
+        with self._file.errors(), self._file.discarded_on_error():
+            self._stream = _add_stream(self._file.container, self.width, self.height, self.rate)
         return self
 
     def write(self, frame: np.ndarray) -> None:
@@ -76,39 +70,105 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
             dst_color_trc=BT709,
             dst_color_primaries=BT709,
-            interpolation=_EXACT,
+            interpolation=EXACT,
         )
         picture.pts, picture.time_base = self.written, 1 / self.rate
-        with self._errors():
-            self._container.mux(self._stream.encode(picture))
+        with self._file.errors():
+            self._file.container.mux(self._stream.encode(picture))
         self.written += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._file.closing():
             if error is None:
                 self._finish()
-        finally:
-            # Closing can fail once more on a full disk; the first error is the one to tell.
-            with contextlib.suppress(av.error.FFmpegError):
-                self._container.close()
-            discard(self._beside)
 
     def _finish(self) -> None:
         if not self.written or self.frames not in (None, self.written):
             raise SkyloopError(ErrorKind.INTERNAL, f"The video has {self.written} of {self.frames or 1} frames.")
-        with self._errors():
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
+        with self._file.errors():
+            self._file.container.mux(self._stream.encode(None))
+        self._file.commit()
+
+
+class _Mp4:
+    """An mp4 in the making, beside its place. All is written by Python, so that a failing disk raises its own error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._beside = begin(path)
+        with self.discarded_on_error(), self.errors():
+            self._file = self._beside.open("wb")
+            options = {"movflags": "+faststart"}
+            self.container = av.open(self._file, "w", format="mp4", options=options, io_open=self._again)
+
+    def _again(self, _url: str, _flags: int, _options: Any) -> Any:
+        """For the index to be moved to the front, the file is read while it is written."""
+        self._file.flush()
+        return self._beside.open("rb")
+
+    def commit(self) -> None:
+        """Finish the file and give it its name."""
+        with self.errors():
+            self.container.close()
+            self._file.close()
         commit(self._beside, self.path)
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
         try:
             yield
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise write_error(OSError(error.errno, error.strerror), self.path) from error
+
+    @contextlib.contextmanager
+    def discarded_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            discard(self._beside)
+            raise
+
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            # Closing can fail once more on a full disk; the first error is the one to tell.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self.container.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
+            discard(self._beside)
+
+
+def segment_frames(fps: float) -> int:
+    """The frames of a segment of :func:`join`: whole groups of pictures, of eight frames at least."""
+    gop = max(1, round(fps))
+    return gop * -(-8 // gop)
+
+
+def join(parts: Sequence[Path], path: Path) -> None:
+    """Put videos of the same make, by :class:`VideoWriter`, one after the other under ``path``, pictures untouched.
+
+    Raises ``SkyloopError`` like it, and ``bad_request`` where a part cannot be read.
+    """
+    file, stream, at = _Mp4(path), None, 0
+    with file.closing():
+        for part in parts:
+            with reading(part) as (container, source):
+                if stream is None:
+                    stream = file.container.add_stream_from_template(source)
+                    stream.time_base = 1 / source.average_rate
+                for packet in container.demux(source):
+                    if packet.size:
+                        packet.stream, packet.time_base = stream, stream.time_base
+                        packet.pts = packet.dts = at
+                        packet.duration, at = 1, at + 1
+                        with file.errors():
+                            file.container.mux(packet)
+        file.commit()
 
 
 def _add_stream(container: Any, width: int, height: int, rate: Fraction) -> Any:
@@ -133,66 +193,3 @@ def _add_stream(container: Any, width: int, height: int, rate: Fraction) -> Any:
     context.color_primaries = context.color_trc = context.colorspace = BT709
     context.color_range = ColorRange.MPEG
     return stream
-
-
-def read_frames(path: Path, limit: int | None = None) -> Iterator[np.ndarray]:
-    """The frames of a video, (H, W, 3) uint8 RGB, at most ``limit``. Raises ``SkyloopError(bad_request)``."""
-    with _reading(Path(path)) as (container, stream):
-        stream.thread_type = "AUTO"
-        for number, frame in enumerate(container.decode(stream)):
-            if limit is not None and number >= limit:
-                return
-            yield _to_rgb(frame)
-
-
-def probe(path: Path) -> dict[str, Any]:
-    """What a video says of itself: width, height, frames, fps, codec, pixel_format, audio, and the colour tags.
-
-    color_primaries, color_trc and color_matrix are H.273 numbers (1 is BT.709, 2 is untold), color_range is "limited",
-    "full" or "untold". Raises ``SkyloopError(bad_request)``.
-    """
-    with _reading(Path(path)) as (container, stream):
-        context = stream.codec_context
-        frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-        return {
-            "width": context.width,
-            "height": context.height,
-            "frames": frames,
-            "fps": float(stream.average_rate or stream.guessed_rate or 0),
-            "codec": context.name,
-            "pixel_format": context.pix_fmt,
-            "audio": bool(container.streams.audio),
-            "color_primaries": int(context.color_primaries),
-            "color_trc": int(context.color_trc),
-            "color_matrix": int(context.colorspace),
-            "color_range": {1: "limited", 2: "full"}.get(int(context.color_range), "untold"),
-        }
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[tuple[Any, Any]]:
-    if not path.is_file():
-        raise bad_request(f"{path} is not a file.", "Give the path of a video, such as sky.mp4.")
-    try:
-        with av.open(str(path.absolute())) as container:
-            if not container.streams.video:
-                raise bad_request(f"{path} has no video in it.", "Give the path of a video, such as sky.mp4.")
-            yield container, container.streams.video[0]
-    except (av.error.FFmpegError, OSError) as error:
-        reason = error.strerror or type(error).__name__
-        raise bad_request(f"{path} cannot be read as a video ({reason}).", "Give a video file such as mp4.") from error
-
-
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a decoded frame, by its own colour tags or what its size implies."""
-    untold = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
-    matrix = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith(("rgb", "bgr", "gbr", "yuvj"))
-    return frame.reformat(
-        format="rgb24",
-        src_colorspace=matrix.get(int(frame.colorspace), untold),
-        dst_colorspace=Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=_EXACT,
-    ).to_ndarray()
