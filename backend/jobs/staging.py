@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -92,8 +93,9 @@ def publish(job: Job, folder: Path, outputs: Sequence[str] = OUTPUTS) -> None:
     """
     failure = None
     with job.locked():
-        plan = _plan_in(job.path) or _plan(job.path, outputs)
-        atomic_write(job.path / _PLAN, json.dumps(vars(plan)).encode())
+        if (plan := _plan_in(job.path)) is None:
+            plan = _plan(job.path, outputs)
+            atomic_write(job.path / _PLAN, json.dumps(vars(plan)).encode())
         try:
             _carry_out(plan, job.path, folder)
         except SkyloopError as error:
@@ -146,7 +148,7 @@ def _plan(stage: Path, outputs: Sequence[str]) -> _Plan:
 
 def _plan_in(stage: Path) -> _Plan | None:
     """What a crash may have left to do; None without a plan, or one that is not ours."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, SkyloopError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, SkyloopError):
         document = parse_json(read_bytes(stage / _PLAN, _MAX_PLAN_BYTES))
         plan = _Plan(document["move"], document["remove"])
         if {*plan.move, *plan.remove} <= _MOVABLE and [plan.move[0], plan.move[-1]] == [OUTPUTS[0], OUTPUTS[-1]]:
@@ -173,8 +175,9 @@ def _carry_out(plan: _Plan, source: Path, target: Path) -> None:
         if is_file(source / name):
             commit(source / name, target / name)
     for name in (*plan.remove, FAILED_LOG):
-        with writing(target / name):
-            (target / name).unlink(missing_ok=True)
+        if os.path.lexists(target / name):
+            with writing(target / name):
+                (target / name).unlink()
     commit(source / index, target / index)
 
 

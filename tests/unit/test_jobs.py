@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
-import time
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,10 +18,13 @@ from typing import Any
 
 import pytest
 
-from backend.jobs import runner, staging, store
+from backend.jobs import runner, store
 from backend.jobs.failures import as_skyloop_error
+from backend.jobs.store import Status
 from backend.protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, phase
+from backend.runtime import lock
 
+ROOT = Path(__file__).parents[2]
 REQUEST = GenerateRequest(prompt="dusk over dunes", seed=7)
 DONE = Event(type="done", data={"result": {"request": REQUEST.to_json()}})
 
@@ -186,7 +191,7 @@ def test_an_engine_that_ends_without_a_result_has_failed(job: store.Job) -> None
 def test_a_disk_that_fills_up_is_said_even_if_it_cannot_be_recorded(
     job: store.Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "open_append", lambda path: Path("/dev/full").open("ab"))
+    monkeypatch.setattr(store, "open_append", lambda path: Path("/dev/full").open("ab"))  # noqa: SIM115
     announced, closed = run(job, phase("denoise", 0, 2))
     assert closed
     assert announced[-1].data["kind"] == "disk_full"
@@ -239,85 +244,198 @@ def test_a_killed_process_leaves_no_lock(job: store.Job) -> None:
     assert run(job, DONE)[0][-1].type == "done"
 
 
-def _finish(job: store.Job, text: str) -> None:
-    for name in ("sky.mp4", "poster.png", "result.json"):
-        (job.path / name).write_text(text, encoding="utf-8")
-
-
-def _content(folder: Path) -> dict[str, str]:
-    return {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir() if p.name != "request.json"}
-
-
-def test_a_published_result_takes_the_place_of_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
-    with staging.staged(tmp_path, REQUEST) as job:
-        _finish(job, "old")
-        (job.path / "preview.png").write_text("old", encoding="utf-8")
-        staging.publish(job, tmp_path)
-    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with staging.staged(tmp_path, REQUEST) as job:
-        _finish(job, "new")
-        assert set(_content_of_files(tmp_path).values()) == {"old", "mine"}
-        staging.publish(job, tmp_path)
-    new = dict.fromkeys(("sky.mp4", "poster.png", "result.json"), "new")
-    assert _content(tmp_path) == new | {"notes.txt": "mine"}
-
-
-def _content_of_files(folder: Path) -> dict[str, str]:
-    return {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir() if p.is_file() and p.suffix != ".json"}
-
-
-def test_a_video_that_cannot_be_replaced_costs_neither_result(tmp_path: Path) -> None:
-    (tmp_path / "sky.mp4").mkdir()  # as good as a file that Windows has open: it cannot be replaced
-    (tmp_path / "result.json").write_text("old", encoding="utf-8")
-    with pytest.raises(SkyloopError) as caught, staging.staged(tmp_path, REQUEST) as job:
-        _finish(job, "new")
-        staging.publish(job, tmp_path)
-    assert (tmp_path / "result.json").read_text(encoding="utf-8") == "old"
-    kept = next(tmp_path.glob("skyloop-*"))
-    assert str(kept) in caught.value.hint
-    assert _content(kept) == dict.fromkeys(("sky.mp4", "poster.png", "result.json"), "new")
-
-
-def test_a_still_that_cannot_be_replaced_leaves_no_mixed_result(tmp_path: Path) -> None:
-    (tmp_path / "poster.png").mkdir()
-    (tmp_path / "result.json").write_text("old", encoding="utf-8")
-    with pytest.raises(SkyloopError) as caught, staging.staged(tmp_path, REQUEST) as job:
-        _finish(job, "new")
-        staging.publish(job, tmp_path)
-    assert not (tmp_path / "result.json").exists()  # the video is already the new one's
-    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "new"
-    kept = next(tmp_path.glob("skyloop-*"))
-    assert str(kept) in caught.value.hint
-    assert (kept / "result.json").read_text(encoding="utf-8") == "new"
-
-
-def test_an_unpublished_run_leaves_the_earlier_result_and_its_log(tmp_path: Path) -> None:
-    with staging.staged(tmp_path, REQUEST) as job:
-        _finish(job, "old")
-        staging.publish(job, tmp_path)
-    before = _content(tmp_path)
-    with pytest.raises(KeyboardInterrupt), staging.staged(tmp_path, REQUEST) as job:
-        (job.path / "sky.mp4").write_text("half", encoding="utf-8")
-        raise KeyboardInterrupt
-    assert _content(tmp_path) == before
-    with staging.staged(tmp_path, REQUEST) as job:
-        job.log.write_text("why", encoding="utf-8")
-        log = staging.keep_log(job, tmp_path)
-    assert _content(tmp_path) == before | {log.name: "why"}
-
-
-def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    old, busy, young = (store.create(tmp_path / f".skyloop-{name}", REQUEST) for name in ("old", "busy", "young"))
-    with busy.locked():
-        for abandoned in (old, busy):
-            os.utime(abandoned.path, (time.time() - 61,) * 2)
-        with staging.staged(tmp_path, REQUEST):
-            assert not old.path.exists()
-            assert busy.path.exists()
-            assert young.path.exists()
-
-
 def test_causes_that_point_at_each_other_end() -> None:
     a, b = RuntimeError("a"), RuntimeError("b")
     a.__cause__, b.__cause__ = b, a
     assert as_skyloop_error(a).kind is ErrorKind.INTERNAL
+
+
+# how far a job is
+
+
+def _checkpoint(folder: Path) -> None:
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "denoise-3.safetensors").write_bytes(b"x")
+
+
+def test_a_folder_tells_how_far_its_job_is(job: store.Job) -> None:
+    assert store.status(job.path) is Status.WAITING
+    with job.locked():
+        assert store.status(job.path) is Status.RUNNING
+    assert store.status(job.path) is Status.WAITING
+    job.record(phase("denoise", 0, 2))
+    assert store.status(job.path) is Status.INTERRUPTED
+    for kind in ("failed", "cancelled"):
+        job.record(Event(type=kind))
+        assert store.status(job.path) == kind
+    for name in ("sky.mp4", "result.json"):
+        (job.path / name).touch()
+    assert store.status(job.path) is Status.DONE
+    (job.path / "sky.mp4").unlink()
+    assert store.status(job.path) is Status.CANCELLED
+
+
+def test_asking_how_far_a_job_is_makes_no_file_and_does_not_keep_it_from_running(job: store.Job) -> None:
+    store.status(job.path)
+    assert sorted(p.name for p in job.path.iterdir()) == ["request.json"]
+    assert run(job, phase("denoise", 0, 2), bad_request("no"))[0][-1].type == "failed"
+    held = os.open(job.path / ".lock", os.O_RDONLY)
+    asking = threading.Timer(0.1, os.close, (held,))
+    lock._try_lock(held, shared=True)  # as status() does, for much longer than it does
+    asking.start()
+    assert run(job, DONE)[0][-1].type == "done"
+    asking.join()
+
+
+@pytest.mark.parametrize("trace", ["log.txt", "events.jsonl", "checkpoint"])
+def test_a_job_that_was_begun_and_killed_is_interrupted(job: store.Job, trace: str) -> None:
+    if trace == "checkpoint":
+        _checkpoint(job.path)
+        assert store.has_checkpoint(job.path)
+    else:
+        (job.path / trace).touch()
+    assert store.status(job.path) is Status.INTERRUPTED
+
+
+GARBAGE: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "empty": lambda path: path.touch(),
+    "bytes": lambda path: path.write_bytes(b"\xff\n\0\n[[[[\n{}\n" * 100_000),
+    "nested": lambda path: path.write_bytes(b"[" * 300_000 + b"\n" + b'{"a":' * 100_000),
+    "folder": lambda path: path.mkdir(),
+    "pipe": lambda path: os.mkfifo(path),
+    "link to itself": lambda path: path.symlink_to(path),
+    "link to endless zeros": lambda path: path.symlink_to("/dev/zero"),
+    "link to nothing": lambda path: path.symlink_to("nowhere"),
+    "link to a folder": lambda path: path.symlink_to(path.parent),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+@pytest.mark.parametrize("name", ["events.jsonl", ".lock", "result.json", "sky.mp4", "checkpoint", "log.txt"])
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+def test_no_garbage_keeps_a_folder_from_telling(job: store.Job, name: str, garbage: Callable[[Path], object]) -> None:
+    for other in {"sky.mp4", "result.json"} - {name}:
+        (job.path / other).touch()
+    garbage(job.path / name)
+    lacking = name in ("sky.mp4", "result.json") and not store.is_file(job.path / name)
+    assert store.status(job.path) is (Status.WAITING if lacking else Status.DONE)
+    assert not store.has_checkpoint(job.path)
+    assert isinstance(job.events(), list)
+
+
+def test_the_last_line_counts_however_much_is_before_it(job: store.Job) -> None:
+    with (job.path / "events.jsonl").open("wb") as file:
+        file.write((b'{"type": "phase", "name": "' + b"x" * 1000 + b'"}\n') * 5000)
+    job.record(Event(type="failed"))
+    assert store.status(job.path) is Status.FAILED
+
+
+def test_a_line_cut_short_spoils_neither_those_before_nor_those_after(job: store.Job) -> None:
+    job.record(phase("denoise", 0, 2))
+    with (job.path / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "pha')
+    assert store.status(job.path) is Status.INTERRUPTED
+    job.record(Event(type="cancelled"))
+    assert [e.type for e in job.events()] == ["phase", "cancelled"]
+    assert store.status(job.path) is Status.CANCELLED
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+@pytest.mark.parametrize("name", ["events.jsonl", ".lock"])
+def test_a_job_writes_through_no_link(job: store.Job, tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (job.path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(SkyloopError) as caught, job.locked():
+        job.record(phase("denoise", 0, 2))
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+    assert str(job.path / name) in caught.value.message
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
+
+
+# locks
+
+
+RUN = """
+import os, sys, time
+from pathlib import Path
+from backend.jobs import runner, store
+from backend.protocol import phase
+def generate(request, job, *, engine=None):
+    (job / f"ran-{os.getpid()}").touch()
+    yield phase("denoise", 0, 1)
+    sys.stdin.read()
+    raise KeyboardInterrupt
+sys.stdin.readline()
+last = runner.run(store.load(sys.argv[1]), generate, lambda event: print(event.type, flush=True))
+print(last.data.get("message", last.type), flush=True)
+"""
+
+
+def test_of_two_processes_at_once_only_one_runs_a_job(job: store.Job) -> None:
+    for round in range(3):
+        command = [sys.executable, "-c", RUN, str(job.path)]
+        children = [
+            subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        for child in children:  # both are up and waiting: now at once
+            child.stdin.write("go\n")  # type: ignore[union-attr]
+            child.stdin.flush()  # type: ignore[union-attr]
+        first = [child.stdout.readline().strip() for child in children]  # type: ignore[union-attr]
+        ends = [child.communicate("", timeout=30)[0].split("\n") for child in children]
+        assert sorted(first) == ["failed", "phase"]
+        assert f"Another Skyloop is at work in {job.path}." in ends[first.index("failed")]
+        assert "cancelled" in ends[first.index("phase")]
+        assert len(list(job.path.glob("ran-*"))) == round + 1
+
+
+def test_who_waited_for_a_lock_that_went_with_its_folder_does_not_have_it(job: store.Job) -> None:
+    moved = job.path.with_name("moved")
+
+    def waiting(_waited_s: float) -> None:
+        job.path.rename(moved)  # the holder removes the folder and then lets go
+        holder.close()
+
+    holder = contextlib.ExitStack()
+    holder.enter_context(job.locked())
+    with pytest.raises(FileNotFoundError), lock.locked(job.path / ".lock", waiting=waiting, poll_s=0.01):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_said_in_one_sentence(
+    job: store.Job, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    job.log.touch()
+    (job.path / ".lock").touch()
+    monkeypatch.setattr("fcntl.flock", flock)
+    announced, closed = run(job, DONE)
+    assert "cannot lock files" in announced[-1].data["message"]
+    assert announced[-1].data["kind"] == "bad_request"
+    assert not closed
+    assert store.status(job.path) is Status.INTERRUPTED
+
+
+def test_a_folder_that_vanished_is_said_and_not_made_anew(job: store.Job) -> None:
+    shutil.rmtree(job.path)
+    announced, _ = run(job, DONE)
+    assert announced[-1].data["kind"] == "bad_request"
+    assert str(job.path) in announced[-1].data["message"]
+    assert not job.path.exists()
+
+
+def test_space_that_a_checkpoint_has_taken_is_not_asked_for_again(
+    job: store.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _checkpoint(job.path)
+    (job.path / "checkpoint" / "more").write_bytes(b"x" * 999)
+    _usage(monkeypatch, store.needed_bytes(REQUEST) - 1000)
+    store.check_space(job.path, REQUEST)
+    _usage(monkeypatch, store.needed_bytes(REQUEST) - 1001)
+    with pytest.raises(SkyloopError):
+        store.check_space(job.path, REQUEST)
