@@ -111,12 +111,19 @@ def camera_weights(
 
 
 def source_video(request: GenerateRequest) -> Path:
-    """The video of the sky that the request changes. Raises ``SkyloopError(bad_request)`` where there is none."""
+    """The video of the sky that the request changes; in a folder, which may be a stranger's, it must be no link.
+
+    Raises ``SkyloopError(bad_request)`` where there is none.
+    """
     source = Path(request.source)
-    video = source / "sky.mp4" if source.is_dir() else source
-    if not video.is_file():
-        text = f"{source} has no sky.mp4 in it." if source.is_dir() else f"{source} is not there."
-        raise bad_request(text, "Give the folder of an earlier result, or its sky.mp4, as the source.")
+    hint = "Give the folder of an earlier result, or its sky.mp4, as the source."
+    if not source.is_dir():
+        if not source.is_file():
+            raise bad_request(f"{source} is not there.", hint)
+        return source
+    video = source / "sky.mp4"
+    if video.is_symlink() or not video.is_file():
+        raise bad_request(f"{source} has no sky.mp4 in it.", hint)
     return video
 
 
@@ -126,7 +133,20 @@ def source_frames(request: GenerateRequest) -> Iterator[np.ndarray]:
     What does not fit is refused at once, before the first frame is asked for. Raises ``SkyloopError(bad_request)``.
     """
     _check_source(request)
-    return read_frames(source_video(request))
+    return _exactly(request, source_video(request))
+
+
+def _exactly(request: GenerateRequest, video: Path) -> Iterator[np.ndarray]:
+    """The frames of a video, which may have other ones than it says."""
+    count = 0
+    for frame in read_frames(video, request.frames):
+        if frame.shape != (request.height, request.width, 3):
+            text = f"{video} says it is {request.width}x{request.height}, and is {frame.shape[1]}x{frame.shape[0]}."
+            raise bad_request(text, "Give another source.")
+        yield frame
+        count += 1
+    if count < request.frames:
+        raise bad_request(f"{video} ends after {count} of {request.frames} frames.", "Give another source.")
 
 
 def check_inputs(request: GenerateRequest) -> None:
