@@ -369,6 +369,93 @@ def test_an_interrupted_run_says_so_and_leaves_the_earlier_result(tmp_path: Path
     assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "sky.mp4 of first"
 
 
+def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path, *arguments: str, number: int = signal.SIGINT) -> list[str]:
+    """Let ``generate`` run until it has a checkpoint, then send it a signal; returns the last lines on stderr."""
+    monkeypatch.setenv("STUB_CHECKPOINTS", "1")
+    with subprocess.Popen(
+        [sys.executable, str(STUB), "slow", "generate", *arguments, "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        end_s = time.monotonic() + 30
+        while not list(out.glob(".skyloop-*/checkpoint/*.safetensors")) and time.monotonic() < end_s:
+            time.sleep(0.01)
+        child.send_signal(number)
+        assert child.wait(30) in (130, -number)
+        assert child.stderr is not None
+        return child.stderr.read().splitlines()
+
+
+def _seed(lines: list[str]) -> int:
+    return next(int(line.removeprefix("skyloop: Seed ")) for line in lines if line.startswith("skyloop: Seed "))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_same_command_goes_on_with_what_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    backend("generate", "first", "--out", tmp_path, mode="ok")
+    lines = interrupted(monkeypatch, tmp_path, "second", number=number)
+    if number != signal.SIGKILL:
+        assert lines[-1] == "skyloop: Cancelled. The same command goes on from here."
+    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "sky.mp4 of first"
+    done = backend("generate", "second", "--out", tmp_path, "--json", mode="ok")
+    assert done.returncode == 0, done.stderr
+    assert f"skyloop: Going on with the sky that was interrupted, seed {_seed(lines)}" in done.stderr.splitlines()
+    result = json.loads(done.stdout)
+    assert result["request"]["seed"] == _seed(lines)
+    assert result["evaluations"] == 2  # of 4
+    assert names_in(tmp_path) - {"closed"} == set(store.OUTPUTS)
+    done = backend("generate", "second", "--out", tmp_path, "--json", mode="ok")  # once more is another sky
+    assert json.loads(done.stdout)["request"]["seed"] != _seed(lines)
+    assert "Going on" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_another_command_leaves_what_was_interrupted_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch, tmp_path, "x", "--seed", "5", "--frames", "8")
+    for other in (["x", "--seed", "6", "--frames", "8"], ["x", "--seed", "5"], ["y", "--frames", "8"]):
+        done = backend("generate", *other, "--out", tmp_path, "--json", mode="ok")
+        assert "Going on" not in done.stderr
+        assert json.loads(done.stdout)["evaluations"] == 4
+    done = backend("generate", "x", "--frames", "8", "--out", tmp_path, "--json", mode="ok")
+    assert "skyloop: Going on with the sky that was interrupted, seed 5" in done.stderr.splitlines()
+    assert json.loads(done.stdout)["evaluations"] == 2
+
+
+def test_a_failed_run_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_CHECKPOINTS", "1")
+    done = backend("generate", "x", "--out", tmp_path, mode="full")
+    assert done.returncode == 1
+    assert "The same command goes on from here. With another --seed it begins anew. Log:" in done.stderr
+    assert "No space left" in Path(done.stderr.split(" Log: ")[1].strip()).read_text(encoding="utf-8")
+    done = backend("generate", "x", "--out", tmp_path, "--json", mode="ok")
+    assert json.loads(done.stdout)["evaluations"] == 2
+    assert not (tmp_path / "failed.log.txt").exists()
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["not yet", "in part"])
+def test_a_sky_that_was_made_but_not_moved_is_not_made_again(tmp_path: Path, moved: bool) -> None:
+    from backend.protocol import GenerateRequest
+
+    job = store.create(tmp_path / ".skyloop-0", GenerateRequest(prompt="x", seed=5))
+    for name in ("sky.mp4", "poster.png"):
+        (job.path / name).write_text("whole", encoding="utf-8")
+    (job.path / "result.json").write_text(json.dumps({"request": job.request().to_json()}), encoding="utf-8")
+    if moved:
+        plan = {"move": ["sky.mp4", "poster.png", "request.json", "result.json"], "remove": []}
+        (job.path / "publish.json").write_text(json.dumps(plan), encoding="utf-8")
+        for name in ("sky.mp4", "request.json"):
+            (job.path / name).rename(tmp_path / name)
+    done = backend("generate", "x", "--out", tmp_path, mode="crash")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'sky.mp4'}\n"
+    assert names_in(tmp_path) == RESULT | {"request.json"}
+    assert (tmp_path / "sky.mp4").read_text(encoding="utf-8") == "whole"
+    assert not list(tmp_path.glob(".skyloop*"))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
     import pty
@@ -457,7 +544,9 @@ def test_an_evaluation_that_cannot_be_is_one_clear_line(tmp_path: Path, argument
     assert not out.exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve"], ["bench"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve", "--port", "x"], ["bench"]]
+)
 def test_what_does_not_exist_is_refused_in_one_line(arguments: list[str]) -> None:
     done = backend(*arguments)
     assert done.returncode == 2
@@ -465,7 +554,7 @@ def test_what_does_not_exist_is_refused_in_one_line(arguments: list[str]) -> Non
     assert done.stderr.count("\n") == 1, done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["generate"], ["evaluate"], ["models"], ["stdio"]])
+@pytest.mark.parametrize("command", [[], ["generate"], ["evaluate"], ["models"], ["stdio"], ["serve"]])
 def test_help_needs_none_of_the_runtime(command: list[str]) -> None:
     code = (
         "import sys, runpy; sys.argv = ['backend', *sys.argv[1:]]\n"
