@@ -10,10 +10,11 @@ from typing import NoReturn
 
 from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import evaluate, generate, jobs, models, stdio
+from . import evaluate, generate, jobs, models, serve, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
+DEFAULT_PORT = 8340
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +40,20 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("stdio", help="serve a parent process on stdin and stdout", allow_abbrev=False)
     _add_idle_unload(command)
     command.set_defaults(run=stdio.run)
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "serve another machine over HTTP"
+    command = commands.add_parser("serve", help=text, description=text, allow_abbrev=False)
+    add = command.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to be reached at (default: this machine only)")
+    add("--port", type=_port, default=DEFAULT_PORT, metavar="N", help=f"0 for any (default {DEFAULT_PORT})")
+    add("--root", type=Path, metavar="DIR", help="folder of the jobs (default: served, in the runtime's folder)")
+    add("--token-file", type=Path, metavar="FILE", help="file with the secret that clients send; made if missing")
+    _add_idle_unload(command)
+    command.set_defaults(run=serve.run)
 
 
 def _add_idle_unload(command: argparse.ArgumentParser) -> None:
@@ -146,6 +160,12 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(number) for number in text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} are no whole numbers, write them as 8,16,30") from None
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no port, use 1024 to 65535, or 0 for any")
+    return int(text)
 
 
 def _minutes(text: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -11,14 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..media.files import read_bytes
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, failed
 from .failures import as_skyloop_error
 from .logs import logging_to
-from .store import Job, check_space, recorded
+from .store import Job, check_space, is_file, recorded, result_in
 
 _MIN_PHASE_INTERVAL_S = 0.1
-_MAX_RESULT_BYTES = 16 << 20
 _logger = logging.getLogger(__name__)
 
 
@@ -66,14 +63,8 @@ def finished(job: Job) -> Event | None:
 
     Raises ``SkyloopError(bad_request)`` when the result is of another request: running this one would destroy it.
     """
-    path = job.path / "result.json"
-    if not (path.is_file() and (job.path / "sky.mp4").is_file()):
-        return None
-    try:
-        result = json.loads(read_bytes(path, _MAX_RESULT_BYTES))
-    except (SkyloopError, OSError, ValueError, RecursionError):
-        return None  # a damaged record is no result; the movie is made again
-    if not isinstance(result, dict):
+    result = result_in(job.path)
+    if result is None or not is_file(job.path / "sky.mp4"):  # a damaged record is no result: it is made again
         return None
     if recorded(job.path) != job.request():
         text = f"{job.path} holds the finished sky of another request."

@@ -82,6 +82,10 @@ class Server:
         self._watched: tuple[Queued, Watchdog] | None = None
         self._ended = threading.Event()
 
+    def greet(self) -> None:
+        """Say hello, before any command is taken in and anything heavy is loaded."""
+        self._hello([])
+
     def run(self) -> int:
         """Serve until :meth:`stop`, in the main thread. Returns the exit code."""
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
@@ -144,7 +148,6 @@ class Server:
     # main thread
 
     def _serve(self) -> int:
-        self._hello([])
         try:
             machinery = self._load()
             self._hello(machinery.devices())

@@ -55,6 +55,7 @@ def serve(
     for name in ("SIGTERM", "SIGINT", "SIGBREAK") if signals else ():
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: server.stop())
+    server.greet()
     threading.Thread(target=_read, args=(commands, server, outbox), name="reader", daemon=True).start()
     return server.run()
 
