@@ -19,6 +19,7 @@ MAX_LOG_BYTES = 4 << 20  # of a log; one older of that size is kept beside it
 KEPT_LOGS = 5
 _SECRETS = (
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"(?<![\w/])[^\s/:@'\"]+:[^\s/:@'\"]+@(?=[\w.-]+:\d)"), "***@"),  # a proxy may go without its scheme
     (re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)(?:(?:bearer|basic|token)\s+)?[^\s'\",]+", re.I), r"\1***"),
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), r"\1***"),
     (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), "hf_***"),

@@ -84,8 +84,9 @@ def enter(module: str, argv: list[str]) -> None:
         raise SystemExit(130) from None
     from .child import clean_environ
 
-    # The package must be found from any working directory; the user's own PYTHONPATH stays out.
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
+    # The package must be found from any working directory, and nothing that lies in that one; the user's own PYTHONPATH
+    # stays out.
+    environ = clean_environ() | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
     command = [str(python), "-m", module, *argv]
     sys.stdout.flush()
     sys.stderr.flush()

@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..jobs.logs import redacted
+from ..media.files import open_append
 from ..protocol import ErrorKind, SkyloopError
 
-# What would lead a child to Blender's Python or to folders of the system. Proxies, mirrors and certificates stay.
+# What would lead a child to Blender's Python or to folders of the system.
 _DROP = (
     "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE",
     "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
@@ -24,12 +26,28 @@ _DROP = (
 )  # fmt: skip
 
 
-def clean_environ() -> dict[str, str]:
-    """The environment for a child in the private runtime: UTF-8, and nothing of Blender's or the user's Python."""
-    env = {name: value for name, value in os.environ.items() if name.upper() not in _DROP}
+# What holds unless the user says otherwise.
+_DEFAULTS = {
     # Blender computes too: threads that wait by spinning cost half the speed as soon as a core is shared.
-    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return env | {"PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Libraries neither fetch models by themselves nor tell anyone that they were used.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    # OpenCV's own limit, beneath that of `media.pictures`, which is a little lower.
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
+}
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment for a child in the private runtime: UTF-8, offline, nothing of Blender's or the user's Python.
+
+    Proxies, mirrors and certificates stay, as the installer needs them.
+    """
+    env = {name: value for name, value in os.environ.items() if name.upper() not in _DROP}
+    return _DEFAULTS | env | {"PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
 
 
 @dataclass
@@ -50,9 +68,10 @@ class Runner:
             raise SkyloopError(ErrorKind.CANCELLED, "Setting up was cancelled.", "Start again to go on from here.")
 
     def note(self, text: str) -> None:
-        """Add one line to the log."""
-        with self.log.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        """Add one line to the log, without the passwords of proxies and indexes that it may name."""
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {redacted(text)}\n"
+        with open_append(self.log) as file:
+            file.write(line.encode(errors="replace"))
 
     def run(
         self,
@@ -91,6 +110,7 @@ class Runner:
                 continue
             if line is None:
                 return
+            line = redacted(line)
             self.note("  " + line)
             self.tail = [*self.tail[-40:], line]
             if on_line:

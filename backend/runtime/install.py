@@ -53,7 +53,7 @@ class Installer:
     def install(self) -> Path:
         """The finished environment's folder. Raises ``SkyloopError`` in the user's words; the log has the rest."""
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.home).close()
         except OSError as error:
             raise SkyloopError(
