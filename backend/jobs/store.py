@@ -152,7 +152,8 @@ def has_checkpoint(folder: Path) -> bool:
     """Whether there is something to go on from in ``folder``. Never raises."""
     with contextlib.suppress(OSError, ValueError):
         if is_real_folder(folder / "checkpoint"):
-            return any(is_file(path) for path in (folder / "checkpoint").iterdir() if path.suffix == ".safetensors")
+            found = (folder / "checkpoint").glob("[!.]*.safetensors")  # hidden while they are written
+            return any(is_file(path) for path in found)
     return False
 
 

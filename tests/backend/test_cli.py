@@ -378,7 +378,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path, *arguments: str, num
         text=True,
     ) as child:
         end_s = time.monotonic() + 30
-        while not list(out.glob(".skyloop-*/checkpoint/*.safetensors")) and time.monotonic() < end_s:
+        while not list(out.glob(".skyloop-*/checkpoint/steps.safetensors")) and time.monotonic() < end_s:
             time.sleep(0.01)
         child.send_signal(number)
         assert child.wait(30) in (130, -number)

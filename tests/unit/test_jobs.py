@@ -290,6 +290,10 @@ def test_asking_how_far_a_job_is_makes_no_file_and_does_not_keep_it_from_running
 @pytest.mark.parametrize("trace", ["log.txt", "events.jsonl", "checkpoint"])
 def test_a_job_that_was_begun_and_killed_is_interrupted(job: store.Job, trace: str) -> None:
     if trace == "checkpoint":
+        (job.path / "checkpoint").mkdir()
+        (job.path / "checkpoint" / ".half-written.part.safetensors").touch()
+        assert not store.has_checkpoint(job.path)
+        shutil.rmtree(job.path / "checkpoint")
         _checkpoint(job.path)
         assert store.has_checkpoint(job.path)
     else:
