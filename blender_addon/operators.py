@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..backend.protocol import SkyloopError
 from . import places, session, world
 from .core import jobs
-from .core.state import GENERATING, State
+from .core.state import State
 
 REPORT_LOG_CHARS = 8000
 
@@ -24,7 +24,7 @@ def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
 def why_not_generate(context: bpy.types.Context) -> str:
     """What stands in the way of Generate, as a sentence; empty when nothing does."""
     now = session.current()
-    if now.busy:
+    if now.installing:
         return f"{now.label}: wait for it, or cancel it"
     if now.not_installed:
         return "The generator is not installed yet: press Install"
@@ -48,7 +48,7 @@ class SKYLOOP_OT_install(bpy.types.Operator):
             )
             return False
         if session.current().busy:
-            cls.poll_message_set("Wait until the present work is done, or cancel it")
+            cls.poll_message_set("Wait until the queue is empty, or cancel what is in it")
             return False
         return True
 
@@ -67,7 +67,7 @@ class SKYLOOP_OT_install(bpy.types.Operator):
 
 
 class SKYLOOP_OT_generate(bpy.types.Operator):
-    """Make an animated 360° sky from the prompt. Blender stays usable meanwhile"""
+    """Make an animated 360° sky from the prompt, after those that are asked for already. Blender stays usable"""
 
     bl_idname = "skyloop.generate"
     bl_label = "Generate Sky"
@@ -101,9 +101,9 @@ class SKYLOOP_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        if now.state is State.CANCELLING:
-            cls.poll_message_set("It stops as soon as the present step is done")
-        return now.busy and now.state is not State.CANCELLING
+        stopping = now.state is State.CANCELLING
+        cls.poll_message_set("It stops as soon as the present step is done" if stopping else "Nothing is being made")
+        return (now.installing or now.job is not None) and not stopping
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.current().cancel()
@@ -111,7 +111,7 @@ class SKYLOOP_OT_cancel(bpy.types.Operator):
 
 
 class SKYLOOP_OT_release(bpy.types.Operator):
-    """Stop the idle generator and give its memory back to Blender; the next run starts it again"""
+    """Stop the idle or paused generator and give its memory back at once; the next run starts it again"""
 
     bl_idname = "skyloop.release"
     bl_label = "Release Memory"
@@ -122,10 +122,123 @@ class SKYLOOP_OT_release(bpy.types.Operator):
         now = session.current()
         if now.client is None:
             cls.poll_message_set("The generator is not running and holds no memory")
-        return now.client is not None and now.state not in GENERATING
+            return False
+        cls.poll_message_set("A sky is being made: pause it first")
+        return now.job is None or now.queue.paused
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.current().release()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_pause(bpy.types.Operator):
+    """Let the present sky and those after it wait, to have the machine for something else"""
+
+    bl_idname = "skyloop.pause"
+    bl_label = "Pause"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        cls.poll_message_set("It is paused already" if now.queue.paused else "Nothing is being made")
+        return bool(now.queue.tasks) and not now.queue.paused
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().pause()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_resume_queue(bpy.types.Operator):
+    """Go on with the skies in the queue"""
+
+    bl_idname = "skyloop.resume_queue"
+    bl_label = "Go On"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        cls.poll_message_set("It is not paused")
+        return session.current().queue.paused
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().resume()
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_queue_remove(bpy.types.Operator):
+    """Take this sky out of the queue"""
+
+    bl_idname = "skyloop.queue_remove"
+    bl_label = "Remove"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().remove(Path(self.job))
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_queue_move(bpy.types.Operator):
+    """Make this sky earlier or later than its neighbour in the queue"""
+
+    bl_idname = "skyloop.queue_move"
+    bl_label = "Move"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+    direction: EnumProperty(items=(("UP", "Earlier", ""), ("DOWN", "Later", "")), options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().move(Path(self.job), -1 if self.direction == "UP" else 1)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_resume_job(bpy.types.Operator):
+    """Make this unfinished sky, from its last checkpoint where it has one"""
+
+    bl_idname = "skyloop.resume_job"
+    bl_label = "Resume"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        cls.poll_message_set(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Install first")
+        return not now.installing and not now.not_installed
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            folder = jobs.known(Path(self.job), places.roots())
+            session.current().resume_for(context.scene, jobs.read(folder))
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_delete_job(bpy.types.Operator):
+    """Delete the files of this sky from the disk"""
+
+    bl_idname = "skyloop.delete_job"
+    bl_label = "Delete from Disk"
+    bl_options = {"REGISTER"}  # No UNDO: the files are gone.
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            session.current().delete(jobs.known(Path(self.job), places.roots()))
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
         return {"FINISHED"}
 
 
@@ -231,10 +344,11 @@ class SKYLOOP_OT_open_folder(bpy.types.Operator):
     path: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if not Path(self.path).is_dir():
-            self.report({"ERROR"}, f"The folder {self.path} is not there any more.")
-            return {"CANCELLED"}
-        return bpy.ops.wm.path_open(filepath=self.path)
+        try:
+            folder = jobs.known(Path(self.path), places.roots())
+        except SkyloopError as error:
+            return refused(self, error)
+        return bpy.ops.wm.path_open(filepath=str(folder))
 
 
 class SKYLOOP_OT_open_log(bpy.types.Operator):
@@ -322,6 +436,12 @@ CLASSES = (
     SKYLOOP_OT_generate,
     SKYLOOP_OT_cancel,
     SKYLOOP_OT_release,
+    SKYLOOP_OT_pause,
+    SKYLOOP_OT_resume_queue,
+    SKYLOOP_OT_queue_remove,
+    SKYLOOP_OT_queue_move,
+    SKYLOOP_OT_resume_job,
+    SKYLOOP_OT_delete_job,
     SKYLOOP_OT_apply_world,
     SKYLOOP_OT_restore_world,
     SKYLOOP_OT_front_from_camera,

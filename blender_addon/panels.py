@@ -6,11 +6,13 @@ from pathlib import Path
 import bpy
 
 from . import session, world
-from .core.state import GENERATING, State
+from .core.jobs import Listed
+from .core.state import State
 from .operators import (
     SKYLOOP_OT_apply_world,
     SKYLOOP_OT_cancel,
     SKYLOOP_OT_copy_report,
+    SKYLOOP_OT_delete_job,
     SKYLOOP_OT_dismiss,
     SKYLOOP_OT_front_from_camera,
     SKYLOOP_OT_generate,
@@ -18,10 +20,18 @@ from .operators import (
     SKYLOOP_OT_match_timeline,
     SKYLOOP_OT_open_folder,
     SKYLOOP_OT_open_log,
+    SKYLOOP_OT_pause,
+    SKYLOOP_OT_queue_move,
+    SKYLOOP_OT_queue_remove,
     SKYLOOP_OT_recall,
     SKYLOOP_OT_refresh_history,
+    SKYLOOP_OT_release,
     SKYLOOP_OT_restore_world,
+    SKYLOOP_OT_resume_job,
+    SKYLOOP_OT_resume_queue,
 )
+
+MAX_ROWS = 8
 
 
 def paragraph(
@@ -87,29 +97,57 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
     def draw_request(self, context: bpy.types.Context, now: session.BlenderSession) -> None:
         layout, settings = self.layout, context.scene.skyloop
         column = layout.column()
-        column.enabled = not now.busy
         column.prop(settings, "prompt", text="", placeholder="A sky in a few words", icon="OUTLINER_OB_FONT")
         column.row(align=True).prop(settings, "quality", expand=True)
         if settings.quality == "CUSTOM":
             column.prop(settings, "custom_width")
-        if now.state in GENERATING:
-            self.draw_running(layout, now)
+        column = layout.column()
+        column.scale_y = 1.5
+        if now.queue.tasks:
+            column.operator(SKYLOOP_OT_generate.bl_idname, text="Add to Queue", icon="ADD")
         else:
-            column = layout.column()
-            column.scale_y = 1.5
             column.operator(SKYLOOP_OT_generate.bl_idname, icon="RENDER_ANIMATION")
-            problems = settings.request(device="auto").problems() if settings.prompt else []
-            for problem in problems[:1]:
-                paragraph(layout, context, problem, icon="INFO")
+        problems = settings.request(device="auto").problems() if settings.prompt else []
+        for problem in problems[:1]:
+            paragraph(layout, context, problem, icon="INFO")
+        if now.queue.tasks:
+            self.draw_running(layout, now)
+            self.draw_waiting(layout, now)
         if now.just_done:
             self.draw_result(context, now, now.just_done)
 
     def draw_running(self, layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
         row = layout.row(align=True)
-        row.progress(factor=now.progress.factor, text=now.progress_text)
+        if task := now.queue.running:
+            row.progress(factor=now.progress.factor, text=now.progress_text)
+        else:
+            row.label(text=now.label)
+        if now.queue.paused:
+            row.operator(SKYLOOP_OT_resume_queue.bl_idname, text="", icon="PLAY")
+            row.operator(SKYLOOP_OT_release.bl_idname, text="", icon="MEMORY")
+        else:
+            row.operator(SKYLOOP_OT_pause.bl_idname, text="", icon="PAUSE")
         row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X")
+        if task:
+            layout.label(text=task.title)
         if icon := now.picture(now.preview, now.preview_edition):
             layout.template_icon(icon_value=icon, scale=9.0)
+
+    def draw_waiting(self, layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
+        waiting = now.queue.waiting
+        if not waiting:
+            return
+        column = layout.column(align=True)
+        column.label(text=f"{len(waiting)} waiting:", icon="TIME")
+        for task in waiting[:MAX_ROWS]:
+            row = column.row(align=True)
+            row.label(text=task.title)
+            for direction, icon in (("UP", "TRIA_UP"), ("DOWN", "TRIA_DOWN")):
+                button = row.operator(SKYLOOP_OT_queue_move.bl_idname, text="", icon=icon)
+                button.job, button.direction = str(task.folder), direction
+            row.operator(SKYLOOP_OT_queue_remove.bl_idname, text="", icon="X").job = str(task.folder)
+        if len(waiting) > MAX_ROWS:
+            column.label(text=f"and {len(waiting) - MAX_ROWS} more")
 
     def draw_result(self, context: bpy.types.Context, now: session.BlenderSession, job: Path) -> None:
         box = self.layout.box()
@@ -135,6 +173,8 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         if problem.hint:
             paragraph(box, context, problem.hint)
         row = box.row(align=True)
+        if problem.job:
+            row.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)
         if problem.log:
             row.operator(SKYLOOP_OT_open_log.bl_idname, icon="TEXT")
         row.operator(SKYLOOP_OT_copy_report.bl_idname, icon="COPYDOWN")
@@ -153,7 +193,6 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
         layout, settings = self.layout, context.scene.skyloop
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.enabled = not session.current().busy
         layout.prop(settings, "negative")
         column = layout.column(align=True)
         row = column.row()
@@ -215,8 +254,10 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
 
 
 class SKYLOOP_UL_history(bpy.types.UIList):
-    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # noqa: ANN001
-        layout.label(text=item.name, icon_value=session.current().picture(Path(item.folder) / "poster.png"))
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index) -> None:
+        now = session.current()
+        if index < len(now.history):
+            layout.label(text=item.name, icon_value=now.picture(now.history[index].folder / "poster.png"))
 
 
 class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
@@ -229,18 +270,37 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         row = layout.row()
         row.template_list("SKYLOOP_UL_history", "", shown, "history", shown, "history_index", rows=4)
         row.operator(SKYLOOP_OT_refresh_history.bl_idname, text="", icon="FILE_REFRESH")
-        if not 0 <= shown.history_index < len(shown.history):
+        now = session.current()
+        if job := now.chosen():
+            self.draw_job(context, now, job)
+        else:
             paragraph(layout, context, "Finished skies appear here.")
-            return
-        item = shown.history[shown.history_index]
-        if icon := session.current().picture(Path(item.folder) / "poster.png"):
+        if now.unfinished:
+            self.draw_unfinished(now.unfinished)
+
+    def draw_job(self, context: bpy.types.Context, now: session.BlenderSession, job: Listed) -> None:
+        layout, card, folder = self.layout, job.card, str(job.folder)
+        if icon := now.picture(job.folder / "poster.png"):
             layout.template_icon(icon_value=icon, scale=8.0)
-        paragraph(layout, context, item.prompt)
-        paragraph(layout, context, item.detail)
+        paragraph(layout, context, card.prompt)
+        paragraph(layout, context, f"{card.width} x {card.height}, {card.frames} frames, seed {card.seed}")
         row = layout.row(align=True)
-        row.operator(SKYLOOP_OT_apply_world.bl_idname, icon="WORLD").job = item.folder
-        row.operator(SKYLOOP_OT_recall.bl_idname, text="", icon="COPYDOWN").job = item.folder
-        row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = item.folder
+        row.operator(SKYLOOP_OT_apply_world.bl_idname, icon="WORLD").job = folder
+        row.operator(SKYLOOP_OT_recall.bl_idname, text="", icon="COPYDOWN").job = folder
+        row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = folder
+        row.operator(SKYLOOP_OT_delete_job.bl_idname, text="", icon="TRASH").job = folder
+
+    def draw_unfinished(self, found: list[Listed]) -> None:
+        box = self.layout.box()
+        box.label(text="Unfinished", icon="RECOVER_LAST")
+        for job in found[:MAX_ROWS]:
+            row = box.row(align=True)
+            row.label(text=job.title)
+            text = "Resume" if job.resumable else "Start Again"
+            row.operator(SKYLOOP_OT_resume_job.bl_idname, text=text, icon="PLAY").job = str(job.folder)
+            row.operator(SKYLOOP_OT_delete_job.bl_idname, text="", icon="TRASH").job = str(job.folder)
+        if len(found) > MAX_ROWS:
+            box.label(text=f"and {len(found) - MAX_ROWS} more")
 
 
 CLASSES = (SKYLOOP_PT_main, SKYLOOP_PT_settings, SKYLOOP_PT_world, SKYLOOP_UL_history, SKYLOOP_PT_history)

@@ -19,9 +19,13 @@ def device() -> str:
 
 
 def runtime_home() -> Path | None:
-    """The chosen runtime folder; None for the default one."""
+    """The chosen runtime folder; None for the default one.
+
+    Never one relative to the .blend: a file from somewhere else would bring the program that is run.
+    """
     found = preferences()
-    return Path(bpy.path.abspath(found.runtime_folder)) if found and found.runtime_folder else None
+    chosen = found.runtime_folder if found else ""
+    return Path(chosen) if chosen and not chosen.startswith("//") else None
 
 
 def output_root() -> Path:
@@ -32,6 +36,11 @@ def output_root() -> Path:
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "skyloop"
     return home_root()
+
+
+def roots() -> list[Path]:
+    """All folders whose job folders are ours to list, resume and delete."""
+    return [output_root(), home_root()]
 
 
 def home_root() -> Path:

@@ -15,6 +15,9 @@ DEVICE_ITEMS = (
 
 
 def _changed(self: "SKYLOOP_preferences", context: bpy.types.Context) -> None:
+    if self.runtime_folder.startswith("//"):
+        self.runtime_folder = bpy.path.abspath(self.runtime_folder)  # relative to this file; comes here again
+        return
     session.runtime_moved()
 
 
@@ -43,14 +46,13 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "runtime_folder", placeholder=str(runtime.home()))
         box = layout.box()
         box.label(text=now.label, icon=now.status_icon)
-        if now.busy:
+        if now.installing or now.job:
             row = box.row(align=True)
             row.progress(factor=now.progress.factor, text=now.progress_text)
             row.operator("skyloop.cancel", text="", icon="X")
-        else:
-            row = box.row()
-            row.operator("skyloop.install", text="Install" if now.not_installed else "Install Anew", icon="IMPORT")
-            row.operator("skyloop.release", icon="MEMORY")
+        row = box.row()
+        row.operator("skyloop.install", text="Install" if now.not_installed else "Install Anew", icon="IMPORT")
+        row.operator("skyloop.release", icon="MEMORY")
         if now.problem and now.not_installed:
             box.label(text=now.problem.message, icon="ERROR")
             box.label(text=now.problem.hint)

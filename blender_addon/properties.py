@@ -138,15 +138,12 @@ class SKYLOOP_PG_world(bpy.types.PropertyGroup):
 
 
 class SKYLOOP_PG_history_item(bpy.types.PropertyGroup):
-    """One finished sky on the disk."""
-
-    folder: StringProperty()
-    prompt: StringProperty()
-    detail: StringProperty()
+    """One finished sky on the disk: only its name."""
 
 
 class SKYLOOP_PG_window_manager(bpy.types.PropertyGroup):
-    """What is shown but not saved."""
+    """What lists show. Blender saves it with the file all the same, so it holds nothing but names: no folder that an
+    operator would trust. The jobs themselves are in the session, in the same order."""
 
     history: CollectionProperty(type=SKYLOOP_PG_history_item)
     history_index: IntProperty(name="Sky")

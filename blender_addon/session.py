@@ -13,7 +13,7 @@ import bpy
 import bpy.utils.previews
 from bpy.app.handlers import persistent
 
-from ..backend.protocol import ErrorKind, GenerateRequest
+from ..backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 from . import places
 from .core import jobs
 from .core.installed import InstalledRuntime
@@ -43,10 +43,13 @@ class BlenderSession(Session):
         super().__init__(InstalledRuntime())
         self.fresh = True  # nothing has been looked up yet: during ``register`` Blender's data cannot be read
         self.images = bpy.utils.previews.new()
-        self.target = ""  # the scene that asked for the running job; empty once another file was opened
+        self.targets: dict[Path, int] = {}  # by job, the session_uid of the scene that asked for it
+        self.history: list[jobs.Listed] = []
+        self.unfinished: list[jobs.Listed] = []
         self.just_done: Path | None = None  # finished but not applied: offered by the panel
         self._scan: _HistoryScan | None = None
         self._drawn = -1
+        self._queued: list[Path] = []
         self._idle_since = time.monotonic()
 
     @property
@@ -55,12 +58,46 @@ class BlenderSession(Session):
 
     def generate_for(self, scene: bpy.types.Scene, request: GenerateRequest) -> Path:
         folder = self.generate(request, places.output_root())
-        self.target, self.just_done = scene.name, None
+        self.targets[folder], self.just_done = scene.session_uid, None
         return folder
 
+    def resume_for(self, scene: bpy.types.Scene, job: jobs.Job) -> None:
+        self.resume_job(job)
+        self.targets[job.folder], self.just_done = scene.session_uid, None
+        self._forget(job.folder)
+
+    def delete(self, folder: Path) -> None:
+        """Remove a job's files. Raises ``SkyloopError``."""
+        if any(world.skyloop.job == str(folder) for world in bpy.data.worlds):
+            raise SkyloopError(
+                ErrorKind.BAD_REQUEST, "A World of this file shows this sky.", "Remove that World first."
+            )
+        jobs.delete(folder, places.roots())
+        self._forget(folder)
+        self.scan_history()
+
+    def _forget(self, folder: Path) -> None:
+        """Until the next scan: this job is not to be offered any more."""
+        self.unfinished = [job for job in self.unfinished if job.folder != folder]
+        if self.problem and self.problem.job == folder:
+            self.dismiss()
+        if self.just_done == folder:
+            self.just_done = None
+        self.revision += 1
+
+    @property
+    def period_s(self) -> float:
+        """When the timer should come again."""
+        return BUSY_PERIOD_S if self.busy or self._closing else IDLE_PERIOD_S
+
+    def chosen(self) -> jobs.Listed | None:
+        """The finished job that is selected in the list."""
+        index = bpy.context.window_manager.skyloop.history_index
+        return self.history[index] if 0 <= index < len(self.history) else None
+
     def scan_history(self) -> None:
-        """Look for finished skies on the disk, in a thread; ``step`` takes the answer."""
-        self._scan = _HistoryScan([places.output_root(), places.home_root()])
+        """Look for skies on the disk, done and unfinished, in a thread; ``step`` takes the answer."""
+        self._scan = _HistoryScan(places.roots())
 
     def picture(self, file: Path | None, edition: int = 0) -> int:
         """The icon of an image file, 0 when there is none. Another ``edition`` of the file is read anew."""
@@ -77,18 +114,22 @@ class BlenderSession(Session):
         """One turn of the timer: take in events, hand over finished skies, redraw what has changed."""
         self.tick()
         if self._scan and not self._scan.is_alive():
-            _fill_history(self._scan.found)
+            self.history, self.unfinished = self._scan.finished, self._scan.unfinished
             self._scan = None
+            _fill_history(self.history)
             self.revision += 1
         # Never an operator while the scan runs: bpy.ops lets go of Python's lock meanwhile, and Blender 5.0 was seen to
         # crash (at least 3 of 48 times) when another thread was busy in Python just then.
         if self.finished and not self._scan and not _user_is_dragging():
             self._deliver(self.finished.popleft())
-            self.scan_history()
         if self.busy:
             self._idle_since = time.monotonic()
         elif self.client and time.monotonic() - self._idle_since > IDLE_RELEASE_S:
             self.release()
+        queued = [task.folder for task in self.queue.tasks]
+        if queued != self._queued:
+            self._queued = queued
+            self.scan_history()  # what left the queue undone is among the unfinished now
         if self._drawn != self.revision:
             self._drawn = self.revision
             _redraw()
@@ -96,8 +137,8 @@ class BlenderSession(Session):
     def _deliver(self, job: Path) -> None:
         """Apply a finished sky to the scene that asked for it, or offer it when that scene is gone."""
         self.just_done = job
-        scene = bpy.data.scenes.get(self.target) if self.target else None
-        self.target = ""
+        uid = self.targets.pop(job, None)  # of this file's scenes only: an opened file's have new ones
+        scene = next((s for s in bpy.data.scenes if s.session_uid == uid), None)
         if scene is None or not scene.skyloop.auto_apply:
             return
         window = next((w for w in bpy.context.window_manager.windows if w.scene == scene), None)
@@ -119,13 +160,15 @@ class _HistoryScan(threading.Thread):
 
     def __init__(self, roots: list[Path]) -> None:
         super().__init__(name="skyloop-history", daemon=True)
-        self.found: list[jobs.Job] = []
+        self.finished: list[jobs.Listed] = []
+        self.unfinished: list[jobs.Listed] = []
         self._roots = roots
         self.start()
 
     def run(self) -> None:
         try:
-            self.found = jobs.history(self._roots)
+            self.finished = jobs.history(self._roots)
+            self.unfinished = jobs.unfinished(self._roots)
         except OSError:
             log.exception("history")
 
@@ -161,19 +204,13 @@ def _timer() -> float | None:
         current().step()
     except Exception:
         log.exception("tick")
-    return BUSY_PERIOD_S if _current.busy else IDLE_PERIOD_S
-
-
-@persistent
-def _before_load(*_arguments: object) -> None:
-    """A running job goes on, but its sky no longer belongs to the scene on the screen."""
-    if _current:
-        _current.target = ""
+    return _current.period_s
 
 
 @persistent
 def _after_load(*_arguments: object) -> None:
     if _current:
+        bpy.context.window_manager.skyloop.history.clear()  # whatever the file brought along
         _current.refresh()
         _current.scan_history()
 
@@ -188,7 +225,6 @@ def wake() -> None:
 def register() -> None:
     global _current
     _current = BlenderSession()
-    bpy.app.handlers.load_pre.append(_before_load)
     bpy.app.handlers.load_post.append(_after_load)
     bpy.app.timers.register(_timer, first_interval=IDLE_PERIOD_S, persistent=True)
 
@@ -197,7 +233,6 @@ def unregister() -> None:
     global _current
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
-    bpy.app.handlers.load_pre.remove(_before_load)
     bpy.app.handlers.load_post.remove(_after_load)
     if _current:
         _current.end()
@@ -213,14 +248,11 @@ def _user_is_dragging() -> bool:
     )
 
 
-def _fill_history(found: list[jobs.Job]) -> None:
+def _fill_history(found: list[jobs.Listed]) -> None:
     shown = bpy.context.window_manager.skyloop
     shown.history.clear()
     for job in found:
-        item = shown.history.add()
-        item.name, item.folder, item.prompt = job.title, str(job.folder), job.request.prompt
-        request = job.request
-        item.detail = f"{request.width} x {request.height}, {request.frames} frames, seed {request.seed}"
+        shown.history.add().name = job.title
     shown.history_index = 0
 
 

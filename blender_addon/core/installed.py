@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...backend import runtime
 from .client import BackendClient
-from .session import Report
+from .installing import Report
 from .state import Progress
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,42 +1,60 @@
-"""Job folders: making one, reading it back, listing them. The folders are the history; nothing else is kept."""
+"""Job folders as the add-on sees them: making one, reading it back, listing, deleting. :mod:`..backend.jobs` does it.
+
+Several Blenders may share them. A running job is known by the lock of the backend at work in it, one that waits by
+the :class:`Claim` of the Blender that has it in its queue: both are let alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import re
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from ...backend.jobs import store
-from ...backend.media.files import write_error
-from ...backend.protocol import ErrorKind, GenerateRequest, SkyloopError
+from ...backend.jobs import folders, store
+from ...backend.jobs.index import Card, is_job
+from ...backend.jobs.library import Entry, Library
+from ...backend.jobs.store import Status
+from ...backend.media.files import is_real_folder
+from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
+from ...backend.runtime.lock import is_held, locked
 
 MAX_HISTORY = 100
+_CLAIM_WAIT_S = 0.5  # who only asks whether it is held holds it for a moment
 
 
 @dataclass(frozen=True)
 class Job:
-    """One finished, running or failed generation, read from its folder."""
+    """One generation, however far it is, read from its folder."""
 
     folder: Path
     request: GenerateRequest
-    finished: bool
+
+    @property
+    def finished(self) -> bool:
+        return store.status(self.folder) is Status.DONE
 
     @property
     def movie(self) -> Path:
         return self.folder / "sky.mp4"
 
     @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
+    def title(self) -> str:
+        return shorten(self.request.prompt)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One generation as lists show it; all there is to know was looked up when the list was made."""
+
+    folder: Path
+    card: Card
+    resumable: bool  # it has a checkpoint to go on from; else it would begin anew
 
     @property
     def title(self) -> str:
-        return shorten(self.request.prompt)
+        return shorten(self.card.prompt)
 
 
 def shorten(text: str, length: int = 48) -> str:
@@ -47,52 +65,89 @@ def shorten(text: str, length: int = 48) -> str:
 
 def create(root: Path, request: GenerateRequest) -> Path:
     """Make a new job folder in ``root`` with its ``request.json``. Raises ``SkyloopError`` when that fails."""
-    slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:32].strip("-") or "sky"
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
-    folder, n = root / name, 1
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                folder.mkdir()
-                break
-            except FileExistsError:
-                n += 1
-                folder = root / f"{name}-{n}"
-    except OSError as error:
-        raise write_error(error, folder) from error
-    return store.create(folder.resolve(), request).path
+    return Library(root.resolve()).add(request).path
 
 
 def read(folder: Path) -> Job:
     """The job in ``folder``, or the results of the command line. Raises ``SkyloopError`` when there is neither."""
-    try:
-        request = GenerateRequest.from_json(_request_in(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SkyloopError(
-            ErrorKind.BAD_REQUEST, f"There is no Skyloop job in {folder}.", "It may have been moved or deleted."
-        ) from error
-    return Job(folder, request, finished=(folder / "result.json").is_file() and (folder / "sky.mp4").is_file())
+    if (request := store.recorded(folder)) is None:
+        raise bad_request(f"There is no Skyloop job in {folder}.", "It may have been moved or deleted.")
+    return Job(folder, request)
 
 
-def _request_in(folder: Path) -> Any:
-    """The request's document: ``request.json``, or the copy in ``result.json`` where only results were kept."""
-    with contextlib.suppress(FileNotFoundError):
-        return json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    return json.loads((folder / "result.json").read_text(encoding="utf-8"))["request"]
-
-
-def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Job]:
+def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
     """Finished jobs in ``roots``, newest first. Folders that hold anything else are passed over."""
-    folders = {entry.resolve() for root in roots if root.is_dir() for entry in root.iterdir() if entry.is_dir()}
-    found = []
-    for folder in sorted(folders, key=lambda f: f.name, reverse=True):
-        try:
-            job = read(folder)
-        except SkyloopError:
+    done = (e for e in _entries(roots) if e.status is Status.DONE)
+    return [Listed(e.folder, e.card, resumable=False) for e in islice(done, limit)]
+
+
+def unfinished(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
+    """Jobs in ``roots`` that ended before they were done, newest first; not those that any Blender has in its queue.
+
+    One that the user cancelled counts while it has a checkpoint.
+    """
+    return list(islice(_left_behind(roots), limit))
+
+
+def _left_behind(roots: Iterable[Path]) -> Iterator[Listed]:
+    for entry in _entries(roots):
+        if entry.status in (Status.DONE, Status.RUNNING) or is_held(entry.folder / store.QUEUED):
             continue
-        if job.finished:
-            found.append(job)
-        if len(found) == limit:
-            break
-    return found
+        resumable = store.has_checkpoint(entry.folder)
+        if resumable or entry.status is not Status.CANCELLED:
+            yield Listed(entry.folder, entry.card, resumable)
+
+
+def _entries(roots: Iterable[Path]) -> list[Entry]:
+    found: list[Entry] = []
+    for root in {root.resolve() for root in roots}:
+        with contextlib.suppress(SkyloopError):  # one that cannot be read must not hide the others
+            found += Library(root).list()
+    return sorted(found, key=lambda entry: (entry.created_s, entry.name), reverse=True)
+
+
+def known(folder: Path, roots: Iterable[Path]) -> Path:
+    """``folder``, when it is a job's and lies directly in one of ``roots``; whoever deletes or runs a job asks first.
+
+    The path may come from a file that somebody else made. Raises ``SkyloopError(bad_request)``.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        own = folder.name not in ("", "..") and not folder.name.startswith(".")
+        inside = any(folder.parent in (root, root.resolve()) for root in roots)
+        if own and inside and is_real_folder(folder) and is_job(folder):
+            return folder.resolve()
+    raise bad_request(f"{folder} is not a job of Skyloop's in your folder of skies.", "It may have been moved.")
+
+
+def delete(folder: Path, roots: Iterable[Path]) -> None:
+    """Remove a job with all its files. Raises ``SkyloopError`` when it is none, is in use, or cannot be removed."""
+    folder = known(folder, roots)
+    Library(folder.parent).delete(folder.name)
+
+
+def discard(folder: Path) -> None:
+    """Remove a cancelled job unless there is something in it to go on from, or to see. Never raises."""
+    if not store.has_checkpoint(folder) and store.status(folder) not in (Status.DONE, Status.RUNNING):
+        with contextlib.suppress(SkyloopError):
+            folders.remove(folder)
+
+
+class Claim:
+    """Says to other Blenders that a job is in this one's queue. It ends with this process, however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``SkyloopError(bad_request)`` when another has claimed ``folder``."""
+        self._file = folder / store.QUEUED
+        self._held = contextlib.ExitStack()
+
+        def busy(waited_s: float) -> None:
+            if waited_s > _CLAIM_WAIT_S:
+                raise bad_request(f"{folder.name} is in a queue already.", "Perhaps another Blender has it.")
+
+        with contextlib.suppress(OSError):  # a disk without locks: then nobody can tell
+            self._held.enter_context(locked(self._file, waiting=busy, poll_s=0.05))
+
+    def release(self) -> None:
+        self._held.close()
+        with contextlib.suppress(OSError):
+            self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What Skyloop is doing now, as one state machine: installing, generating, cancelling, failed.
+"""What Skyloop is doing now, as one state machine: installing, generating, cancelling, failed; and what it does next.
 
 ``tick()`` is the only thing that moves it. In Blender a timer calls it; without a window, where timers do not run, a
 loop does. It never waits, so the owner's thread stays free.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
+from ...backend.jobs import store
 from ...backend.protocol import Command, ErrorKind, Event, GenerateRequest, SkyloopError
 from . import jobs
-from .client import BackendClient
+from .client import BackendClient, LostError, TickClock
+from .installing import Installer, Runtime
+from .queue import JobQueue, Task
+from .restarts import RestartBudget
 from .state import GENERATING, LABELS, Problem, Progress, State
 
 log = logging.getLogger(__name__)
@@ -26,25 +26,7 @@ log = logging.getLogger(__name__)
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
 TICK_BUDGET_S = 0.004
 LEFT_AFTER_S = 3.0  # earlier than this a phase's pace says little
-
-
-Report = Callable[[Progress], None]
-
-
-class Runtime(Protocol):
-    """Where the backend process comes from."""
-
-    def ready(self) -> bool:
-        """Whether :meth:`client` can be called; cheap."""
-        ...
-
-    def install(self, report: Report, cancelled: Callable[[], bool]) -> None:
-        """Make it ready; runs in a thread. Raises ``SkyloopError``."""
-        ...
-
-    def client(self) -> BackendClient:
-        """Start the process. Raises ``SkyloopError``."""
-        ...
+EVENTS_AT_ONCE = 32
 
 
 class Session:
@@ -56,18 +38,32 @@ class Session:
         self.progress = Progress("")
         self._phase_began = 0.0
         self.problem: Problem | None = None
-        self.job: Path | None = None
+        self.queue = JobQueue()
         self.preview: Path | None = None
         self.preview_edition = 0  # the preview is replaced in place; this tells one from the next
         self.finished: deque[Path] = deque()  # jobs done, for the owner to take
         self.revision = 0  # grows with every change that a user could see
         self._client: BackendClient | None = None
-        self._installer: _Installer | None = None
-        self._cancel_by = 0.0
+        self._closing: list[BackendClient] = []
+        self._complaint: SkyloopError | None = None  # of the process about itself, not about a job
+        self._restarts = RestartBudget()
+        self._installer: Installer | None = None
+        self._clock = TickClock()
+        self._cancel_by_s = 0.0  # by that clock
 
     @property
     def busy(self) -> bool:
-        return self.state is State.INSTALLING or self.state in GENERATING
+        """Whether something runs, or would if it were not paused."""
+        return self.installing or bool(self.queue.tasks)
+
+    @property
+    def installing(self) -> bool:
+        return self.state is State.INSTALLING
+
+    @property
+    def job(self) -> Path | None:
+        """The folder of the running job."""
+        return self.queue.running.folder if self.queue.running else None
 
     @property
     def not_installed(self) -> bool:
@@ -75,11 +71,13 @@ class Session:
 
     @property
     def label(self) -> str:
-        return LABELS[self.state]
+        return "Paused" if self.queue.paused and self.busy else LABELS[self.state]
 
     @property
     def progress_text(self) -> str:
         """The present phase, how far it is and, once that can be told, how long it will take yet."""
+        if self.queue.paused:
+            return f"Paused. {self.progress.text}"
         elapsed_s, share = time.monotonic() - self._phase_began, self.progress.factor
         if elapsed_s < LEFT_AFTER_S or not 0.02 < share < 1.0:
             return self.progress.text
@@ -98,43 +96,80 @@ class Session:
     def install(self) -> None:
         """Start making the runtime, in a thread."""
         if self.busy:
-            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{LABELS[self.state]} already.", "Wait for it or cancel it.")
+            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{self.label} already.", "Wait for it or cancel it.")
         self._drop_client()
         self.problem = None
         self.progress = Progress("Preparing")
-        self._installer = _Installer(self.runtime)
+        self._installer = Installer(self.runtime)
         self._enter(State.INSTALLING)
 
     def generate(self, request: GenerateRequest, root: Path) -> Path:
-        """Make a job folder in ``root`` and send it off. Returns the folder. Raises ``SkyloopError``."""
-        if self.busy:
-            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{LABELS[self.state]} already.", "Wait for it or cancel it.")
-        if not self.runtime.ready():
-            self._enter(State.NOT_INSTALLED)
-            raise SkyloopError(ErrorKind.BAD_REQUEST, "The generator is not installed.", "Press Install first.")
-        self.problem = None
+        """Make a job folder in ``root`` and queue it. Returns the folder. Raises ``SkyloopError``."""
+        self._check_installed()
         folder = jobs.create(root, request.validated())
-        if self._client and not self._client.alive:
-            self._drop_client()
-        if self._client is None:
-            self._client = self.runtime.client()
-        self.job, self.preview = folder, None
-        self.progress = Progress(LABELS[State.STARTING])
-        self._client.send(Command(type="generate", job=str(folder)))
-        self._enter(State.STARTING)
+        self._add(Task(folder, jobs.shorten(request.prompt), jobs.Claim(folder)))
         return folder
 
+    def resume_job(self, job: jobs.Job) -> None:
+        """Queue a job that ended before it was done: it goes on from its checkpoint. Raises ``SkyloopError``."""
+        self._check_installed()
+        claim = jobs.Claim(job.folder)
+        if store.status(job.folder) is store.Status.RUNNING:
+            claim.release()
+            raise SkyloopError(ErrorKind.BAD_REQUEST, "Another Skyloop works on this sky.", "Wait for it to end.")
+        self._add(Task(job.folder, job.title, claim))
+
+    def pause(self) -> None:
+        """Have the running job halt at its next window; waiting ones do not start."""
+        self.queue.paused = True
+        self._send(Command(type="pause"))
+        self.revision += 1
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`, or after the queue was held because the generator does not work."""
+        self.queue.paused = False
+        self._phase_began = time.monotonic()
+        self._send(Command(type="resume"))
+        self._go_on()
+        self.revision += 1
+
     def cancel(self) -> None:
-        """Ask for an end of the installation or the job; ``tick`` sees it through."""
-        if self._installer and self.state is State.INSTALLING:
+        """Ask for an end of the installation or of the running job; ``tick`` sees it through."""
+        if self._installer and self.installing:
             self._installer.cancelled.set()
             self.progress = Progress(LABELS[State.CANCELLING])
             self.revision += 1
-        elif self._client and self.state in GENERATING and self.state is not State.CANCELLING:
-            self._client.send(Command(type="cancel", job=str(self.job)))
-            self._cancel_by = time.monotonic() + CANCEL_PATIENCE_S
+        elif (task := self.queue.running) and self.state is not State.CANCELLING:
             self.progress = Progress(LABELS[State.CANCELLING])
             self._enter(State.CANCELLING)
+            self._cancel_by_s = self._clock.now_s + CANCEL_PATIENCE_S
+            if self._client:
+                self._send(Command(type="cancel", job=task.id))
+            else:  # between two processes
+                self._discard(task)
+
+    def remove(self, job: Path) -> None:
+        """Take a waiting job out of the queue."""
+        task = self.queue.find(str(job))
+        if task is None or task is self.queue.running:
+            return
+        if self._client and task.sent:
+            task.leaving = True
+            self._send(Command(type="cancel", job=task.id))
+            self.revision += 1
+        else:
+            self._discard(task)
+
+    def move(self, job: Path, by: int) -> None:
+        """Move a waiting job ``by`` places, towards the next to run where that is negative."""
+        waiting = self.queue.waiting
+        task = next((t for t in waiting if t.folder == job), None)
+        if task is None:
+            return
+        to = min(max(0, waiting.index(task) + by), len(waiting) - 1)
+        self.queue.move(task, to)
+        self._send(Command(type="move", job=task.id, to=to))
+        self.revision += 1
 
     def dismiss(self) -> None:
         """Forget the last problem."""
@@ -144,65 +179,109 @@ class Session:
         self.refresh()
 
     def release(self) -> None:
-        """End an idle backend process, so that its memory is free for other work. The next job starts it again."""
-        if self.state not in GENERATING:
+        """End an idle or paused process, so that its memory is free for other work; it is started again when needed.
+
+        A paused job becomes the next in the queue again, and goes on from its checkpoint.
+        """
+        if self.queue.running is None or self.queue.paused:
             self._drop_client()
-            self.revision += 1
+            self._halt()
 
     def close(self) -> None:
-        """Stop everything, waiting a few seconds at most."""
+        """Stop everything, waiting a few seconds at most. What has not ended stays on the disk as it is."""
         if self._installer:
             self._installer.cancelled.set()
-        if self._client:
-            self._client.close()
-            self._client = None
-        if self.busy:
+        self._drop_client()
+        for client in self._closing:
+            client.close()
+        self._closing.clear()
+        for task in list(self.queue.tasks):
+            self.queue.end(task)
+        if self.installing or self.state in GENERATING:
             self._enter(State.READY)
 
     def tick(self, budget_s: float = TICK_BUDGET_S) -> None:
         """Take in what has happened since, for at most about ``budget_s`` seconds."""
         end = time.monotonic() + budget_s
+        now_s = self._clock.tick()
+        self._closing = [client for client in self._closing if not client.closed()]
         if self._installer:
             self._follow_installer(self._installer)
         try:
-            while self._client and (events := self._client.drain(limit=8)):
-                for event in events:
-                    self._take(event)
-                if time.monotonic() > end:
-                    return
-            if self._client and (error := self._client.failure()):
-                raise error
-        except SkyloopError as error:
+            self._listen(end)
+        except LostError as error:
             self._lose(error)
-        if self.state is State.CANCELLING and time.monotonic() > self._cancel_by:
+        if self.state is State.CANCELLING and self._client and now_s > self._cancel_by_s:
             log.warning("the backend did not heed cancel within %.0f s and is stopped", CANCEL_PATIENCE_S)
-            self._drop_client(kill=True)
-            self._drop_job()
+            self._lose(LostError(ErrorKind.INTERNAL, "The generator did not stop when it was asked to.", ""))
+        if self.queue.tasks:
+            self._go_on()
+
+    def _listen(self, end: float) -> None:
+        while client := self._client:
+            for event in client.drain(EVENTS_AT_ONCE):
+                if self._client is client:
+                    self._take(event)
+            if time.monotonic() > end:
+                return
+            if not client.more:
+                break
+        if self._client and (error := self._client.failure()):
+            raise error
 
     def _take(self, event: Event) -> None:
-        """One event of the running job; those of a job given up earlier are passed over."""
-        engine_failed = event.type == "failed" and not event.job  # before it could take the job on
-        if self.state not in GENERATING or not (engine_failed or event.job == str(self.job)):
-            return
-        data = event.data
+        if event.type == "queue":
+            self._follow_queue(event)
+        elif task := self.queue.find(event.job):
+            if event.type in ("phase", "preview") and task is not self.queue.running and not task.leaving:
+                self._begin(task)
+            self._take_of(task, event)
+        elif event.type == "failed" and not event.job:
+            self._complaint = _error_of(event)
+            log.warning("the backend complains: %s", self._complaint.line)
+
+    def _take_of(self, task: Task, event: Event) -> None:
+        data, runs = event.data, task is self.queue.running
         match event.type:
-            case "accepted" if self.state is State.STARTING:
+            case "accepted" if runs and self.state is State.STARTING:
                 self._enter(State.RUNNING)
-            case "phase" if self.state is not State.CANCELLING:
-                self._follow_phase(Progress.of(event))
-                self._enter(State.RUNNING)
-            case "preview" if self.job:
+            case "phase" if runs:
+                progress = Progress.of(event)
+                task.note(progress.name, progress.done)
+                if self.state is not State.CANCELLING:
+                    self._follow_phase(progress)
+                    self._enter(State.RUNNING)
+            case "preview" if runs:
                 # Only the name counts: nothing outside the job folder is ever opened.
-                self.preview = self.job / Path(str(data.get("file", "preview.png"))).name
+                self.preview = task.folder / Path(str(data.get("file", "preview.png"))).name
                 self.preview_edition += 1
                 self.revision += 1
-            case "done" if self.job:
-                self.finished.append(self.job)
-                self._end_job()
+            case "done":
+                if not task.leaving:
+                    self.finished.append(task.folder)
+                self._end(task)
             case "cancelled":
-                self._drop_job()
+                if task.leaving or (runs and self.state is State.CANCELLING):
+                    self._discard(task)
+                else:  # nobody here asked for that: the process is being ended from outside
+                    task.sent = False
             case "failed":
-                self._fail(_error_of(event), log_file=str(data.get("log", "")))
+                error = _error_of(event)
+                if error.kind is ErrorKind.DEVICE_LOST and runs:
+                    after = "the graphics card stopped answering"
+                    raise LostError(error.kind, error.message, error.hint, after=after)
+                self._fail(task, error, log_file=str(data.get("log", "")))
+                if error.kind in (ErrorKind.OUT_OF_MEMORY, ErrorKind.DEVICE_LOST):
+                    self._drop_client()  # only the end of the process gives a crowded device back for certain
+
+    def _follow_queue(self, event: Event) -> None:
+        before = self.queue.running
+        self.queue.follow(event.data)
+        if self.queue.running is None:
+            self._halt()
+        elif self.queue.running is not before:
+            self._begin(self.queue.running)
+        self.revision += 1
 
     def _follow_phase(self, progress: Progress) -> None:
         if progress.name != self.progress.name:
@@ -210,7 +289,7 @@ class Session:
         self.progress = progress
         self.revision += 1
 
-    def _follow_installer(self, installer: _Installer) -> None:
+    def _follow_installer(self, installer: Installer) -> None:
         if installer.progress != self.progress and not installer.cancelled.is_set():
             self._follow_phase(installer.progress)
         if installer.is_alive():
@@ -221,75 +300,129 @@ class Session:
             self.problem = Problem(error.kind, error.message, error.hint)
         self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
 
-    def _lose(self, error: SkyloopError) -> None:
-        """The process is gone or useless: end it, and tell the user if a job was under way."""
-        tail = self._client.tail if self._client else ""
-        log.error("backend lost: %s\n%s", error.line, tail)
-        cancelling, running = self.state is State.CANCELLING, self.state in GENERATING
-        self._drop_client(kill=True)
-        if cancelling:
-            self._drop_job()
-        elif running:
-            self._fail(error, tail=tail)
+    def _check_installed(self) -> None:
+        if self.installing:
+            raise SkyloopError(ErrorKind.BAD_REQUEST, f"{self.label} already.", "Wait for it or cancel it.")
+        if not self.runtime.ready():
+            self._enter(State.NOT_INSTALLED)
+            raise SkyloopError(ErrorKind.BAD_REQUEST, "The generator is not installed.", "Press Install first.")
+
+    def _add(self, task: Task) -> None:
+        self.problem = None
+        self.queue.tasks.append(task)
+        self._go_on()
         self.revision += 1
 
-    def _fail(self, error: SkyloopError, *, log_file: str = "", tail: str = "") -> None:
-        file = self.job / (Path(log_file).name or "log.txt") if self.job else None
-        if file and tail:
-            # The process could not write its own last words any more.
-            with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as stream:
+    def _go_on(self) -> None:
+        """See that a process is at work on what is queued, unless it is paused."""
+        if task := self.queue.next():
+            self._begin(task)
+        if self._client is None and not self.queue.paused and self.queue.tasks:
+            self._start()
+        for task in self.queue.tasks:
+            if self._client and not task.sent and not task.leaving:
+                task.sent = True
+                self._send(Command(type="generate", job=task.id))
+
+    def _start(self) -> None:
+        if self._closing:
+            return  # the old process may still hold the job's lock, and the device's memory
+        self._complaint = None
+        try:
+            self._client = self.runtime.client()
+        except SkyloopError as error:
+            self.queue.paused = True  # the others would fare no better
+            self._fail(self.queue.tasks[0], error)
+
+    def _begin(self, task: Task) -> None:
+        self.queue.running = task
+        self.preview = None
+        self.progress = Progress(LABELS[State.STARTING])
+        self._enter(State.STARTING)
+
+    def _halt(self) -> None:
+        """Nothing runs for now."""
+        self.queue.running = None
+        if self.state in GENERATING:
+            self._enter(State.READY)
+        self.revision += 1
+
+    def _end(self, task: Task) -> None:
+        was_running = task is self.queue.running
+        self.queue.end(task)
+        if was_running:
+            self._halt()
+        if self.queue.paused and not self.queue.tasks:  # there is nothing left to hold back
+            self.queue.paused = False
+            self._send(Command(type="resume"))
+        self.revision += 1
+
+    def _discard(self, task: Task) -> None:
+        """The end of a job that the user does not want any more; what could be gone on with stays on the disk."""
+        self._end(task)
+        jobs.discard(task.folder)
+
+    def _lose(self, error: LostError) -> None:
+        """The process is gone or useless: end it, and start it again for its job where that makes sense."""
+        tail = self._client.tail if self._client else ""
+        log.error("backend lost: %s\n%s", error.line, tail)
+        cancelling = self.state is State.CANCELLING
+        self._drop_client(kill=True)
+        for task in [t for t in self.queue.tasks if t.leaving]:
+            self._discard(task)
+        task = self.queue.running
+        if task is None or self.queue.paused:
+            self._halt()
+        elif cancelling:
+            self._discard(task)
+        elif not self._complaint and self._restarts.grant(task, error):
+            self._note_in_log(task, error, tail)
+            self._begin(task)
+            self.progress = Progress(f"Starting again after {error.after}")
+        else:
+            # The next job may fare better, but for a process that is of no use or that has come and gone too often.
+            self.queue.paused = bool(self._complaint) or not error.after or not self._restarts.spend()
+            self._fail(task, self._complaint or error, tail=tail)
+        self.revision += 1
+
+    def _fail(self, task: Task, error: SkyloopError, *, log_file: str = "", tail: str = "") -> None:
+        file = task.folder / (Path(log_file).name or "log.txt")
+        self._note_in_log(task, error, tail, file)
+        log_there = file if file.is_file() else None
+        self.problem = Problem(error.kind, error.message, _hint(task, error), log_there, task.folder)
+        self._end(task)
+        if self.queue.running is None:
+            self._enter(State.FAILED)
+
+    def _note_in_log(self, task: Task, error: SkyloopError, tail: str, file: Path | None = None) -> None:
+        """The process could not write its own last words any more."""
+        if tail:
+            with contextlib.suppress(OSError), (file or task.folder / "log.txt").open("a", encoding="utf-8") as stream:
                 stream.write(f"\n{error.line}\n{tail}\n")
-        self.problem = Problem(error.kind, error.message, error.hint, file if file and file.is_file() else None)
-        self.job = None
-        if error.kind in (ErrorKind.OUT_OF_MEMORY, ErrorKind.DEVICE_LOST):
-            self._drop_client()  # only the end of the process gives a damaged or crowded device back for certain
-        self._enter(State.FAILED)
 
-    def _drop_job(self) -> None:
-        """Forget a cancelled job, and its folder with it: there is nothing in it that anybody could want."""
-        if self.job:
-            shutil.rmtree(self.job, ignore_errors=True)
-        self._end_job()
-
-    def _end_job(self) -> None:
-        self.job = None
-        self._enter(State.READY)
+    def _send(self, command: Command) -> None:
+        if self._client:
+            self._client.send(command)
 
     def _drop_client(self, *, kill: bool = False) -> None:
-        """Part with the process; it is waited for in a thread, because Blender must not stand still."""
+        """Part with the process; ``tick`` sees to its end, because Blender must not stand still."""
         if client := self._client:
             self._client = None
-            threading.Thread(target=client.kill if kill else client.close, name="skyloop-close").start()
+            client.begin_close(kill=kill)
+            self._closing.append(client)
+        for task in self.queue.tasks:
+            task.sent = False
 
     def _enter(self, state: State) -> None:
         self.state = state
         self.revision += 1
 
 
-class _Installer(threading.Thread):
-    """The installation, in a thread of its own; only plain attributes are read from outside."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(name="skyloop-install", daemon=True)
-        self.progress = Progress("Preparing")
-        self.error: SkyloopError | None = None
-        self.cancelled = threading.Event()
-        self._runtime = runtime
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._runtime.install(self._report, self.cancelled.is_set)
-        except SkyloopError as error:
-            self.error = error
-        except Exception as error:
-            log.exception("installation")
-            self.error = SkyloopError(
-                ErrorKind.INTERNAL, f"The installation failed: {error}.", "Press Install again to go on from there."
-            )
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
+def _hint(task: Task, error: SkyloopError) -> str:
+    """What to do about a failed job, after so many attempts."""
+    tried = f"It was tried {task.restarts + 1} times. " if task.restarts else ""
+    onward = "Resume goes on from the last checkpoint." if store.has_checkpoint(task.folder) else ""
+    return f"{error.hint} {tried}{onward}".strip()
 
 
 def _error_of(event: Event) -> SkyloopError:

@@ -81,12 +81,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Problem:
-    """An error to show until the next attempt, and the file that tells more."""
+    """An error to show until the next attempt, the file that tells more, and the job that can be tried again."""
 
     kind: ErrorKind
     message: str
     hint: str
     log: Path | None = None
+    job: Path | None = None
 
     @property
     def line(self) -> str:

@@ -313,12 +313,11 @@ def open_other_file(args: dict[str, Any]) -> Any:
     bpy.context.scene.world = bpy.data.worlds.new("Other")
     finish(session)
     turn_until(session, lambda: session._scan is None)
-    shown = bpy.context.window_manager.skyloop
     return {
         "state_after_load": still,
         "world": bpy.context.scene.world.name,
         "offered": session.just_done.name,
-        "history": [item.folder for item in shown.history],
+        "history": [str(job.folder) for job in session.history],
     }
 
 
@@ -372,6 +371,8 @@ def greyed_out(args: dict[str, Any]) -> Any:
     found["fine"] = why(bpy.context)
     press_generate()
     found["busy"] = why(bpy.context)
+    session.state = part("blender_addon.core.state").State.INSTALLING
+    found["installing"] = why(bpy.context)
     found["online"], found["can_install"] = bpy.app.online_access, bpy.ops.skyloop.install.poll()
     session.close()
     return found
