@@ -40,7 +40,6 @@ def load_weights(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) 
 
     Raises ``missing_model``, in one line, when the file is absent, damaged, or holds something else.
     """
-    path = path.resolve()
     _check_shapes(path, check_header(path), shapes)
     try:
         packed = load_file(path)
