@@ -39,6 +39,7 @@ from .uploads import OUTPUTS, InUseError, Jobs
 HEAD_S = 15.0  # for a request's head to come in
 STALL_S = 30.0  # for any part of an answer to be taken
 BODY_S, SLOWEST_BYTES_PER_S = 30.0, 20_000  # for a body: so long, and the longer the larger it is
+DRAIN_S, DRAIN_BYTES = 2.0, 16 << 20
 POLL_S = 25.0
 MAX_COMMAND_BYTES = 1 << 16
 _STATUS = {ErrorKind.BAD_REQUEST: 400, ErrorKind.DISK_FULL: 507, ErrorKind.MISSING_MODEL: 404}
@@ -83,6 +84,15 @@ class Handler(BaseHTTPRequestHandler):
         self._paced.end_s = time.monotonic() + self.server.service.head_s
         self._body_left, self._answered = 0, False
         super().handle_one_request()
+
+    def finish(self) -> None:
+        """Take in some of a body that was refused: a close in the midst of it would take our answer from the client."""
+        with contextlib.suppress(OSError):
+            left = min(self._body_left, DRAIN_BYTES)
+            self._paced.end_s = time.monotonic() + DRAIN_S
+            while left > 0 and (chunk := self.rfile.read(min(left, 1 << 16))):
+                left -= len(chunk)
+        super().finish()
 
     def do_GET(self) -> None:  # noqa: N802 (the names are http.server's)
         self._answer_guarded()

@@ -6,6 +6,7 @@ nothing can pose as a result. Standard library only.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -85,10 +86,13 @@ class Jobs:
         :class:`InUseError`.
         """
         folder = self._folder(name)
-        if is_real_folder(folder) and store.status(folder) in (store.Status.RUNNING, store.Status.DONE):
+        if not os.path.lexists(folder):
+            if sum(1 for _ in self.root.iterdir()) >= MAX_JOBS:
+                raise SkyloopError(ErrorKind.DISK_FULL, f"There are {MAX_JOBS} jobs already.", "Remove some there.")
+        elif not is_real_folder(folder) or os.path.lexists(folder / INPUTS) and not is_real_folder(folder / INPUTS):
+            raise bad_request(f"The folder of job {name!r} is not one of ours.", "Use another name.")
+        elif store.status(folder) in (store.Status.RUNNING, store.Status.DONE):
             raise InUseError(name)
-        if not folder.exists() and sum(1 for _ in self.root.iterdir()) >= MAX_JOBS:
-            raise SkyloopError(ErrorKind.DISK_FULL, f"There are {MAX_JOBS} jobs already.", "Remove some from the root.")
         if shutil.disk_usage(self.root).free < size_bytes + _SPARE_BYTES:
             raise SkyloopError(ErrorKind.DISK_FULL, "The server's disk is full.", "Free some space there.")
         if file == REQUEST:
@@ -112,8 +116,6 @@ class Jobs:
 
     def _put_input(self, folder: Path, file: str, body: BinaryIO, size_bytes: int) -> None:
         inputs = private_folder(private_folder(folder) / INPUTS)
-        if not is_real_folder(folder) or not is_real_folder(inputs):
-            raise bad_request(f"The folder of job {folder.name!r} is not one of ours.", "Use another name.")
         if sum(1 for path in inputs.iterdir() if path.name != file) >= MAX_INPUTS:
             raise bad_request(f"Job {folder.name!r} has {MAX_INPUTS} inputs already.", "Use another name.")
         with replacing(inputs / file) as beside, beside.open("wb") as out:
