@@ -127,10 +127,12 @@ def create(folder: Path, request: GenerateRequest) -> Job:
 
     Raises ``SkyloopError`` (bad_request, disk_full, internal).
     """
+    new = [path for path in (folder, *folder.parents) if not path.exists()] or [folder]
     private_folder(folder)
     text = json.dumps(request.to_json(), ensure_ascii=False, indent=1)
     atomic_write(folder / "request.json", text.encode())
-    flush_names(folder.parent)
+    for path in new:
+        flush_names(path.parent)
     return Job(folder.absolute(), str(folder.absolute()))
 
 

@@ -387,7 +387,11 @@ def test_of_two_processes_at_once_only_one_runs_a_job(job: store.Job) -> None:
             child.stdin.write("go\n")  # type: ignore[union-attr]
             child.stdin.flush()  # type: ignore[union-attr]
         first = [child.stdout.readline().strip() for child in children]  # type: ignore[union-attr]
-        ends = [child.communicate("", timeout=30)[0].split("\n") for child in children]
+        ends = []
+        for child in children:
+            child.stdin.close()  # type: ignore[union-attr]
+            ends.append(child.stdout.read().split("\n"))  # type: ignore[union-attr]
+            assert child.wait(30) == 0
         assert sorted(first) == ["failed", "phase"]
         assert f"Another Skyloop is at work in {job.path}." in ends[first.index("failed")]
         assert "cancelled" in ends[first.index("phase")]
