@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -59,7 +60,7 @@ def run(
 
 
 def finished(job: Job) -> Event | None:
-    """``done`` with the result that the folder holds; None when it holds none.
+    """``done`` with the result that the folder holds; None when it holds none. A checkpoint has then served its time.
 
     Raises ``SkyloopError(bad_request)`` when the result is of another request: running this one would destroy it.
     """
@@ -69,6 +70,7 @@ def finished(job: Job) -> Event | None:
     if recorded(job.path) != job.request():
         text = f"{job.path} holds the finished sky of another request."
         raise bad_request(text, "Give the new request a folder of its own.")
+    shutil.rmtree(job.path / "checkpoint", ignore_errors=True)  # of a run that was killed just after its result
     return Event(type="done", job=job.id, data={"result": result})
 
 

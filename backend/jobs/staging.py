@@ -39,8 +39,12 @@ def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
     the way out unless there is something to go on from; a failed or cancelled run leaves an earlier result as it was.
     """
     recover(folder)
+    job = unfinished(folder, request)
+    if job:  # it is wanted now, however old it is or a clock that was set makes it look
+        with contextlib.suppress(OSError):
+            os.utime(job.path)
     sweep(folder)
-    job = unfinished(folder, request) or create(folder / f"{_PREFIX}{secrets.token_hex(4)}", request)
+    job = job or create(folder / f"{_PREFIX}{secrets.token_hex(4)}", request)
     try:
         yield Job(job.path, str(folder.absolute()))
     finally:
