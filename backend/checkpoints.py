@@ -25,7 +25,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .fields import Fields
-from .media.files import discard, replacing
+from .media.files import discard, is_real_folder, own_folder, replacing
+from .models.header import check_header
 from .protocol import SkyloopError
 
 SHARE = 0.02
@@ -43,7 +44,16 @@ class UnusableStateError(Exception):
 
 
 # What reading a file of anybody's making can raise.
-_DAMAGED = (UnusableStateError, SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError)
+_DAMAGED = (
+    UnusableStateError,
+    SkyloopError,
+    SafetensorError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -173,14 +183,15 @@ class Checkpoints:
                 discard(path)
 
     def _files(self) -> list[Path]:
-        if self.folder.is_symlink():
+        if not is_real_folder(self.folder):
             return []
         with contextlib.suppress(OSError):
-            return sorted(p for p in self.folder.glob(f"{self.name}-*.safetensors") if p.is_file())
+            found = self.folder.glob(f"{self.name}-*.safetensors")
+            return sorted(p for p in found if p.stem.rpartition("-")[2].isdecimal() and p.is_file())
         return []
 
     def _save(self, saved: Saved) -> None:
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        own_folder(self.folder)
         files = self._files()
         number = 1 + int(files[-1].stem.rpartition("-")[2]) if files else 0
         with replacing(self.folder / f"{self.name}-{number:06d}.safetensors") as beside, beside.open("wb") as file:
@@ -221,8 +232,7 @@ def _header(tensors: dict[str, Tensor], facts: dict[str, Any], sums: dict[str, s
 
 
 def _read(path: Path, identity: str, fields: Fields) -> Saved:
-    if path.is_symlink():
-        raise UnusableStateError("it is a link")
+    check_header(path)
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
         text, sums = metadata["facts"], json.loads(metadata["sums"])

@@ -32,12 +32,14 @@ from .edit import Edit
 from .engine import Engine
 from .fields import Fields
 from .inputs import check_inputs, source_video
-from .media.files import atomic_write, discard
+from .jobs.store import is_file, result_in
+from .media.files import atomic_write, discard, open_read, sweep_parts
+from .media.reading import MAX_BYTES
 from .media.segments import Segments
 from .media.stills import write_png
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
-from .protocol import Event, GenerateRequest, phase
+from .protocol import Event, GenerateRequest, SkyloopError, phase
 
 if TYPE_CHECKING:
     from .evaluation.spatial import ReferenceView
@@ -67,6 +69,7 @@ def generate(
     if result := finished(job, request):
         yield Event(type="done", data={"result": result})
         return
+    sweep_parts(job)
     check_inputs(request)
     engine, clock, pace = engine or Engine(), Clock(), pace or Pace()
     yield phase("load", 0, 1, "model")
@@ -77,7 +80,7 @@ def generate(
         shelf = Shelf(job / FOLDER, identity(task, engine), pace)
     yield phase("load", 1, 1, "model")
     canvas, evaluations = yield from compose(task, job, shelf, clock)
-    if not (job / MOVIE).is_file():
+    if not is_file(job / MOVIE):
         yield from write_movie(task, canvas, job, clock)
     from .measuring import measure  # with the libraries that only figures need, so that the first window comes sooner
 
@@ -104,15 +107,15 @@ def versions() -> dict[str, str]:
 
 
 def facts_of(path: Path) -> dict[str, Any]:
-    """Size in bytes and digest of a file."""
-    with path.open("rb") as file:
+    """Size in bytes and digest of a file, which must not be a link."""
+    with open_read(path, MAX_BYTES) as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def finished(job: Path, request: GenerateRequest) -> dict[str, Any] | None:
     """The content of ``result.json`` if it is of this request and its files are what they were."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        result = json.loads((job / RESULT).read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError, SkyloopError):
+        result = result_in(job) or {}
         whole = all(facts_of(job / name) == result["files"][name] for name in (MOVIE, POSTER))
         if whole and result["request"] == request.to_json():
             return result
@@ -128,7 +131,7 @@ def identity(task: Task, engine: Engine) -> str:
         "model": [spec.id, spec.revision],
         "versions": versions(),
         "device": [engine.device_name(task.model.device), torch.get_num_threads()],
-        "files": {name: facts_of(Path(path)) for name, path in files.items()},
+        "files": {name: facts_of(Path(path).resolve()) for name, path in files.items()},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -129,6 +129,16 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def own_folder(path: Path) -> Path:
+    """Make a private folder inside a folder of ours; a link or file in its place is removed, so that what is written
+    into it lands nowhere else. Raises ``SkyloopError`` like :func:`private_folder`."""
+    with writing(path):
+        if not is_real_folder(path):
+            path.unlink(missing_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
 def is_real_folder(path: Path) -> bool:
     """Whether ``path`` is a folder itself, and not a link to one (nor a junction, which Windows has besides)."""
     try:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .files import discard, writing
+from .files import discard, is_real_folder, own_folder, writing
 from .video import VideoWriter, join, segment_frames
 
 _CHUNK_BYTES = 1 << 20
@@ -35,7 +35,7 @@ class Segments:
     def _file(self, number: int) -> Path | None:
         """A segment whose content is what it was; others of its number are removed."""
         found = None
-        if not self.folder.is_symlink():
+        if is_real_folder(self.folder):
             for path in self.folder.glob(f"segment-{number:05d}*.mp4"):
                 if path.is_file() and not path.is_symlink() and path.stem.rpartition("-")[2] == _crc(path):
                     found = path
@@ -46,8 +46,7 @@ class Segments:
     @contextlib.contextmanager
     def writer(self, number: int) -> Iterator[VideoWriter]:
         """Write the frames of ``spans[number]``. Raises ``SkyloopError`` like :class:`.video.VideoWriter`."""
-        with writing(self.folder):
-            self.folder.mkdir(mode=0o700, exist_ok=True)
+        own_folder(self.folder)
         path = self.folder / f"segment-{number:05d}.mp4"
         with VideoWriter(path, *self.size, self.fps, len(self.spans[number])) as video:
             yield video

@@ -154,16 +154,16 @@ def join(parts: Sequence[Path], path: Path) -> None:
 
     Raises ``SkyloopError`` like it, and ``bad_request`` where a part cannot be read.
     """
-    file, stream, at = _Mp4(path), None, 0
+    file, stream, tick, at = _Mp4(path), None, Fraction(1), 0
     with file.closing():
         for part in parts:
             with reading(part) as (container, source):
                 if stream is None:
                     stream = file.container.add_stream_from_template(source)
-                    stream.time_base = 1 / source.average_rate
+                    tick = stream.time_base = 1 / source.average_rate
                 for packet in container.demux(source):
                     if packet.size:
-                        packet.stream, packet.time_base = stream, stream.time_base
+                        packet.stream, packet.time_base = stream, tick  # the muxer changes the stream's
                         packet.pts = packet.dts = at
                         packet.duration, at = 1, at + 1
                         with file.errors():
