@@ -44,16 +44,7 @@ class UnusableStateError(Exception):
 
 
 # What reading a file of anybody's making can raise.
-_DAMAGED = (
-    UnusableStateError,
-    SkyloopError,
-    SafetensorError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-)
+_DAMAGED = (UnusableStateError, SafetensorError, OSError, ValueError, LookupError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -232,7 +223,10 @@ def _header(tensors: dict[str, Tensor], facts: dict[str, Any], sums: dict[str, s
 
 
 def _read(path: Path, identity: str, fields: Fields) -> Saved:
-    check_header(path)
+    try:
+        check_header(path)
+    except SkyloopError as error:
+        raise UnusableStateError(error.message) from error
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
         text, sums = metadata["facts"], json.loads(metadata["sums"])
