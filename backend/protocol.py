@@ -222,7 +222,8 @@ class Command:
     unload    give memory back: at once when idle or paused (a paused job goes back to the front of the queue, and its
               checkpoint brings it back), else when the running job ends; answered by ``accepted``
     probe     answered by ``hello`` with the devices, once no job runs
-    shutdown  cancel everything and exit, as does the end of the pipe
+    shutdown  exit, as does the end of the pipe: all jobs are announced cancelled, but in its folder the running one
+              stays begun, to go on with when it is sent again
     ========= ====================================================================
     """
 
@@ -276,7 +277,7 @@ class Event:
     done      result: the content of ``result.json``
     failed    kind (:class:`ErrorKind`), message, hint, log
     cancelled (none)
-    heartbeat (none); every 2 s from the start, so it may come before hello
+    heartbeat (none); every 2 s from the first hello on
     ======== =====================================================================
     """
 

@@ -31,6 +31,8 @@ def main(host: str, port: int, *, root: Path | None, token_file: Path | None, se
     faulthandler.enable()
 
     def emit(event: Event) -> None:
+        if event.type == "failed" and not event.job:  # such as an engine that cannot be loaded
+            print(f"skyloop: {event.data['message']} {event.data['hint']}", file=sys.stderr)
         ring(_without_paths(event))
 
     server = Server(

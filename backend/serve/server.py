@@ -1,7 +1,7 @@
 """The backend process without its transport: takes commands from any thread, emits events, runs one job at a time.
 
-The main thread runs the jobs, since libraries load best there; a heartbeat thread looks after the process: whether the
-engine still moves, whether the parent still lives, and whether an end that was asked for has come.
+The main thread runs the jobs, since libraries load best there. A heartbeat says that the process lives and watches
+whether the engine still moves; a guard watches whether the parent lives, and whether an end that was asked for comes.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Server:
     def run(self) -> int:
         """Serve until :meth:`stop`, in the main thread. Returns the exit code."""
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._guard, name="guard", daemon=True).start()
         try:
             return self._serve()
         finally:
@@ -154,6 +155,7 @@ class Server:
         except Exception as error:  # the request boundary of the start: say why there will be no devices
             _logger.exception("the engine cannot be loaded")
             self._emit(self._failed(error))
+            self._queue.drop_all()
             return 1
         idle_s: float | None = None  # nothing is loaded yet
         while True:
@@ -202,7 +204,7 @@ class Server:
         def announce(event: Event) -> None:
             if event.type in LAST_EVENTS:
                 self._watched = None
-                self._queue.end(event)
+                self._queue.end(self._with_log(event))
             else:
                 self._emit(event)
 
@@ -220,17 +222,27 @@ class Server:
             self._watched = None
             self._queue.put_back()
 
-    # heartbeat thread
+    def _with_log(self, event: Event) -> Event:
+        """A failure without a log of the job has this process's."""
+        if event.type != "failed" or event.data.get("log"):
+            return event
+        return replace(event, data={**event.data, "log": str(self._settings.log or "")})
+
+    # threads that look after the process
 
     def _beat(self) -> None:
-        beat_s, stopping_s = self._settings.beat_s, 0.0
+        beat_s = self._settings.beat_s
         while not self._ended.wait(beat_s):
             self._emit(Event(type="heartbeat"))
-            if self._parent and self._parent.gone():
-                _logger.info("the parent process is gone")
-                self.stop()
             if (watched := self._watched) and watched[1].beat(beat_s):
                 self._give_up(*watched)
+
+    def _guard(self) -> None:
+        """Sees to the end of the process. Emits nothing, as that waits where nobody reads."""
+        beat_s, stopping_s = self._settings.beat_s, 0.0
+        while not self._ended.wait(beat_s):
+            if self._parent and self._parent.gone():
+                self.stop()
             if self._queue.stopping:
                 stopping_s += beat_s
                 if stopping_s > _GRACE_S:

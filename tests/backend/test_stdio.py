@@ -420,19 +420,24 @@ def test_a_pause_is_no_hang(job: str) -> None:
         child.until_type("phase")
 
 
-LAUNCHER = """
-import subprocess, sys, threading
+LAUNCHER = r"""
+import os, subprocess, sys, threading, time
+place, command, preview, *program = sys.argv[1:]
 def start():
     global child
-    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-if sys.argv[1] == "thread":
-    thread = threading.Thread(target=start); thread.start(); thread.join()
-else:
+    answers = subprocess.PIPE if place == "unread" else subprocess.DEVNULL
+    child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=answers)
+    child.stdin.write(command.encode() + b"\n" + b"?\n" * (2000 if place == "unread" else 0))
+    child.stdin.flush()
+    while not os.path.exists(preview):
+        time.sleep(0.01)
+if place == "main":
     start()
+else:
+    thread = threading.Thread(target=start); thread.start(); thread.join()
 holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], stdout=subprocess.DEVNULL,
-                          pass_fds=[child.stdin.fileno()])
+                          pass_fds=[pipe.fileno() for pipe in (child.stdin, child.stdout) if pipe])
 print(child.pid, holder.pid, flush=True)
-child.stdin.write(sys.stdin.readline().encode()); child.stdin.flush()
 child.wait()
 """
 
@@ -445,20 +450,15 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("place", ["main", "thread"])
+@pytest.mark.parametrize("place", ["main", "thread", "unread"])
 def test_it_ends_with_its_parent_though_another_process_holds_the_pipe(job: str, place: str) -> None:
-    """Started by a thread that ends at once, it must not end with that."""
-    with subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER, place, sys.executable, str(STUB), "deaf", "stdio"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as parent:  # fmt: skip
-        assert parent.stdin is not None
+    """Started by a thread that ends at once, it must not end with that. Unread answers must not hold it up."""
+    command = Command(type="generate", job=job).to_line()
+    program = [sys.executable, "-c", LAUNCHER, place, command, f"{job}/preview.png"]
+    with subprocess.Popen([*program, sys.executable, str(STUB), "deaf", "stdio"], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child, holder = map(int, parent.stdout.readline().split())
         try:
-            parent.stdin.write(Command(type="generate", job=job).to_line().encode() + b"\n")
-            parent.stdin.flush()
-            assert exists_soon(Path(job) / "preview.png")
             assert alive(child)
             parent.kill()
             parent.wait(WAIT_S)
