@@ -282,6 +282,7 @@ def test_asking_how_far_a_job_is_makes_no_file_and_does_not_keep_it_from_running
     held = os.open(job.path / ".lock", os.O_RDONLY)
     asking = threading.Timer(0.1, os.close, (held,))
     lock._try_lock(held, shared=True)  # as status() does, for much longer than it does
+    assert store.status(job.path) is Status.FAILED  # two may ask at once
     asking.start()
     assert run(job, DONE)[0][-1].type == "done"
     asking.join()
