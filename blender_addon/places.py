@@ -25,7 +25,7 @@ def runtime_home() -> Path | None:
     """
     found = preferences()
     chosen = found.runtime_folder if found else ""
-    return Path(chosen) if chosen and not chosen.startswith("//") else None
+    return Path(chosen) if not chosen.startswith("//") and Path(chosen).is_absolute() else None
 
 
 def output_root() -> Path:

@@ -15,8 +15,8 @@ DEVICE_ITEMS = (
 
 
 def _changed(self: "SKYLOOP_preferences", context: bpy.types.Context) -> None:
-    if self.runtime_folder.startswith("//"):
-        self.runtime_folder = bpy.path.abspath(self.runtime_folder)  # relative to this file; comes here again
+    if self.runtime_folder.startswith("//"):  # relative to this file, where another file may have brought a program
+        self.runtime_folder = bpy.path.abspath(self.runtime_folder)  # comes here again
         return
     session.runtime_moved()
 

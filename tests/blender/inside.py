@@ -321,6 +321,119 @@ def open_other_file(args: dict[str, Any]) -> Any:
     }
 
 
+def queue_of_two_scenes(args: dict[str, Any]) -> Any:
+    """Each scene gets the sky that was asked for in it, in the order that the user chose, whatever it is called now."""
+    addon_utils.enable(MODULE, default_set=True)
+    session = use_fake(args["film"], "ok")
+    first = bpy.context.scene
+    first.skyloop.prompt = "of the first"
+    assert bpy.ops.skyloop.generate() == {"FINISHED"} and bpy.ops.skyloop.pause() == {"FINISHED"}
+    second = bpy.data.scenes.new("Second")
+    with bpy.context.temp_override(scene=second):
+        for prompt in ("not wanted", "of the second"):
+            second.skyloop.prompt = prompt
+            assert bpy.ops.skyloop.generate() == {"FINISHED"}
+    doomed = bpy.data.scenes.new("Doomed")
+    with bpy.context.temp_override(scene=doomed):
+        doomed.skyloop.prompt = "of nobody"
+        assert bpy.ops.skyloop.generate() == {"FINISHED"}
+    turn_until(session, lambda: len(session.queue.waiting) >= 3)
+    titles = {task.title: str(task.folder) for task in session.queue.tasks}
+    bpy.ops.skyloop.queue_move(job=titles["of nobody"], direction="UP")
+    bpy.ops.skyloop.queue_remove(job=titles["not wanted"])
+    order = [task.title for task in session.queue.waiting]
+    bpy.data.scenes.remove(doomed)
+    bpy.data.scenes.new("Doomed")
+    second.name = "Renamed"
+    can = {"pause": bpy.ops.skyloop.pause.poll(), "go_on": bpy.ops.skyloop.resume_queue.poll()}
+    bpy.ops.skyloop.resume_queue()
+    finish(session)
+    worlds = {scene.name: scene.world.name if scene.world else "" for scene in bpy.data.scenes}
+    return {
+        "order": order,
+        "can": can,
+        "worlds": worlds,
+        "made": {title: (Path(folder) / "result.json").is_file() for title, folder in titles.items()},
+        "kept": Path(titles["not wanted"]).exists(),
+    }
+
+
+def unfinished(args: dict[str, Any]) -> Any:
+    """A job that failed is offered again, in the panel too, and goes on; one that is not wanted is deleted."""
+    from layout import drawn
+
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.context.preferences.addons[MODULE].preferences.output_folder = args["root"]
+    panels = part("blender_addon.panels")
+    session = use_fake(args["film"], "full")
+    for prompt in ("goes on", "is deleted"):
+        press_generate(prompt)
+        finish(session)
+        turn_until(session, lambda: session._scan is None)
+    hint = session.problem.hint
+    found = {job.title: job for job in session.unfinished}
+    history = drawn(panels.SKYLOOP_PT_history, bpy.context)
+    main = drawn(panels.SKYLOOP_PT_main, bpy.context)
+    session.release()
+    session.runtime.mode = "ok+keep"
+    bpy.ops.skyloop.resume_job(job=str(found["goes on"].folder))
+    bpy.ops.skyloop.delete_job(job=str(found["is deleted"].folder))
+    finish(session)
+    turn_until(session, lambda: session._scan is None)
+    foreign = (args["film"], args["root"], "//", "", str(Path(args["root"]) / ".." / "elsewhere"), "C:/")
+    presses = [(name, "job", path) for name in ("delete_job", "resume_job") for path in foreign]
+    presses += [("open_folder", "path", path) for path in foreign]
+    presses += [("delete_job", "job", str(found["goes on"].folder))]  # the World shows it
+    refusals = []
+    for name, key, path in presses:
+        try:
+            getattr(bpy.ops.skyloop, name)(**{key: path})
+            refusals.append(f"{name} took {path}")
+        except RuntimeError as error:
+            refusals.append(str(error))
+    return {
+        "hint": hint,
+        "offered": sorted(found),
+        "history": history,
+        "main": main,
+        "world": bpy.context.scene.world.name,
+        "left": [job.title for job in session.unfinished],
+        "folders": sorted(f.name for f in Path(args["root"]).iterdir() if not f.name.startswith(".")),
+        "refusals": refusals,
+    }
+
+
+def hostile_file(args: dict[str, Any]) -> Any:
+    """A file that names somebody's folders wherever it can, made and then opened."""
+    addon_utils.enable(MODULE, default_set=True)
+    root = Path(args["root"])
+    victim = make_job(args["film"], root / "victim")
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    scene, shown = bpy.context.scene, bpy.context.window_manager.skyloop
+    scene.world = bpy.data.worlds.new("Bad")
+    scene.world.skyloop.is_sky, scene.world.skyloop.job = True, str(victim)
+    item = shown.history.add()
+    item.name = item["folder"] = item["prompt"] = str(victim)
+    (root / "skyloop").mkdir()
+    (root / "skyloop" / "link").symlink_to(victim, target_is_directory=True)
+    blend = str(root / "bad.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=blend)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.open_mainfile(filepath=blend)
+    session = use_fake(args["film"], "ok")
+    turn_until(session, lambda: session._scan is None)
+    for _ in range(20):
+        session.step()
+    preferences.runtime_folder = "//runtime"
+    return {
+        "victim_listed": str(victim) in [item.name for item in bpy.context.window_manager.skyloop.history],
+        "busy": session.busy or session.client is not None,
+        "victim": sorted(file.name for file in victim.iterdir()),
+        "known": [str(job.folder) for job in (*session.unfinished, *session.history)],
+        "runtime": preferences.runtime_folder,
+    }
+
+
 def unregister_stops(args: dict[str, Any]) -> Any:
     """Disabling the extension in mid-job ends the process."""
     addon_utils.enable(MODULE, default_set=True)
@@ -404,6 +517,12 @@ def draw_all(args: dict[str, Any]) -> Any:
     press_generate()
     turn_until(session, lambda: session.preview is not None)
     found["running"] = now()
+    press_generate("another sky")
+    found["waiting"] = now()
+    bpy.ops.skyloop.pause()
+    found["paused"] = now()
+    bpy.ops.skyloop.queue_remove(job=str(session.queue.waiting[0].folder))
+    bpy.ops.skyloop.resume_queue()
     bpy.ops.skyloop.cancel()
     found["cancelling"] = now()
     finish(session)

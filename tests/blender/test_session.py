@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,45 @@ def test_another_file_is_never_touched(blender: Blender) -> None:
     assert any(found["offered"] in folder for folder in found["history"])
 
 
+def test_each_scene_gets_the_sky_that_was_asked_for_in_it(blender: Blender) -> None:
+    found = blender.ask("queue_of_two_scenes")
+    assert found["order"] == ["of nobody", "of the second"]
+    assert found["can"] == {"pause": False, "go_on": True}
+    assert found["worlds"]["Renamed"] == "Skyloop: of the second"
+    assert "Skyloop: of the first" in found["worlds"].values()
+    assert found["worlds"]["Doomed"] == "", "a new scene of an old name has asked for nothing"
+    assert [title for title, made in found["made"].items() if not made] == ["not wanted"] and not found["kept"]
+
+
+def test_what_was_left_unfinished_is_offered_again(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("unfinished", root=tmp_path / "root")
+    assert {"goes on", "is deleted"} <= set(found["offered"]) and "last checkpoint" in found["hint"]
+    assert "Unfinished" in found["history"] and "[Resume]" in found["history"]
+    assert "[Resume]" in found["main"] and "disk is full" in found["main"]
+    assert found["world"] == "Skyloop: goes on"
+    assert not {"goes on", "is deleted"} & set(found["left"])
+    assert len(found["folders"]) == 1
+    *foreign, in_use = found["refusals"]
+    assert len(foreign) == 18 and all("is not a job" in text for text in foreign), foreign
+    assert "A World of this file shows this sky" in in_use
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need rights there")
+def test_a_hostile_file_makes_nothing_happen(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("hostile_file", root=tmp_path)
+    assert not found["victim_listed"] and found["busy"] is False
+    assert not [folder for folder in found["known"] if folder.startswith(str(tmp_path))]
+    assert {"request.json", "sky.mp4", "result.json"} <= set(found["victim"])
+    assert found["runtime"] == str(tmp_path / "runtime")
+
+
+@pytest.mark.parametrize("mode", ["once", "stallonce", "lost"])
+def test_a_backend_that_dies_is_started_again(blender: Blender, mode: str) -> None:
+    found = blender.ask("generate", mode=mode, timeouts={"silence_timeout_s": 1.0})
+    assert found["problem"] is None and found["state"] == "ready"
+    assert found["world"] == "Skyloop: northern lights"
+
+
 def test_switching_the_extension_off_ends_the_process(blender: Blender) -> None:
     found = blender.ask("unregister_stops")
     assert found["alive"] is False
@@ -75,6 +115,9 @@ def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_
     assert "[Install Generator]" in main["not_installed"] and "[Open Preferences]" in main["not_installed"]
     assert "[Generate Sky]" in main["idle"] and "Prompt" not in main["not_installed"]
     assert "Denoise" in main["running"] and "[Cancel]" in main["running"] and "[Add to Queue]" in main["running"]
+    assert "1 waiting:" in main["waiting"] and "another sky [Move] [Move] [Remove]" in main["waiting"]
+    assert "[Pause]" in main["waiting"] and "[Go On]" not in main["waiting"]
+    assert "Paused. " in main["paused"] and "[Go On]" in main["paused"] and "[Release Memory]" in main["paused"]
     assert "Cancelling" in main["cancelling"]
     assert "this is the World now" in main["done"]
     assert "stopped unexpectedly" in main["failed"] and "[Show Log]" in main["failed"]
