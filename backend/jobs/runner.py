@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from ..media.files import writing
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, failed
 from .failures import as_skyloop_error
 from .logs import logging_to
@@ -114,7 +115,8 @@ def _iterate(
 ) -> Event:
     request = job.request()
     check_space(job.path, request)
-    (job.path / "events.jsonl").unlink(missing_ok=True)
+    with writing(job.path / "events.jsonl"):
+        (job.path / "events.jsonl").unlink(missing_ok=True)
     _logger.info("job %s: %s", job.id, request)
     events = cast("Generator[Event]", generate(request, job.path, engine=engine))
     with contextlib.closing(events):
