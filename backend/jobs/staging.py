@@ -39,12 +39,9 @@ def staged(folder: Path, request: GenerateRequest) -> Iterator[Job]:
     the way out unless there is something to go on from; a failed or cancelled run leaves an earlier result as it was.
     """
     recover(folder)
-    job = unfinished(folder, request)
-    if job:  # it is wanted now, however old it is or a clock that was set makes it look
-        with contextlib.suppress(OSError):
-            os.utime(job.path)
-    sweep(folder)
-    job = job or create(folder / f"{_PREFIX}{secrets.token_hex(4)}", request)
+    found = unfinished(folder, request)
+    sweep(folder, keep=found.path if found else None)  # however old it is, or a clock that was set makes it look
+    job = found or create(folder / f"{_PREFIX}{secrets.token_hex(4)}", request)
     try:
         yield Job(job.path, str(folder.absolute()))
     finally:
@@ -77,10 +74,12 @@ def worth_keeping(stage: Path) -> bool:
     return has_checkpoint(stage) or is_file(stage / "result.json")
 
 
-def sweep(folder: Path) -> None:
-    """Remove what nobody will go on with, seconds old or running jobs apart. Never raises."""
+def sweep(folder: Path, keep: Path | None = None) -> None:
+    """Remove what nobody will go on with, seconds old or running jobs and ``keep`` apart. Never raises."""
     folders.sweep_scraps(folder)
     for path in folders.inside(folder, _PREFIX):
+        if keep and path.absolute() == keep:
+            continue
         limit_s = _OLD_S if any(map(worth_keeping, (path, *_inner(path)))) else _YOUNG_S
         if folders.age_s(path) > limit_s and status(path) is not Status.RUNNING:
             with contextlib.suppress(SkyloopError):
