@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import logging
 import shutil
 import time
@@ -11,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..media.files import writing
+from ..media.files import open_read, writing
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request, failed
 from .failures import as_skyloop_error
 from .logs import logging_to
-from .store import Job, check_space, is_file, recorded, result_in
+from .store import Job, check_space, recorded, result_in
 
 _MIN_PHASE_INTERVAL_S = 0.1
+_MAX_MOVIE_BYTES = 1 << 40
 _logger = logging.getLogger(__name__)
 
 
@@ -66,13 +69,27 @@ def finished(job: Job) -> Event | None:
     Raises ``SkyloopError(bad_request)`` when the result is of another request: running this one would destroy it.
     """
     result = result_in(job.path)
-    if result is None or not is_file(job.path / "sky.mp4"):  # a damaged record is no result: it is made again
+    if result is None or not _as_recorded(job.path, result):  # what is damaged is no result: it is made again
         return None
     if recorded(job.path) != job.request():
         text = f"{job.path} holds the finished sky of another request."
         raise bad_request(text, "Give the new request a folder of its own.")
     shutil.rmtree(job.path / "checkpoint", ignore_errors=True)  # of a run that was killed just after its result
     return Event(type="done", job=job.id, data={"result": result})
+
+
+def _as_recorded(folder: Path, result: dict[str, Any]) -> bool:
+    """Whether the movie is there, and as long and of the digest that the result says, if it does."""
+    try:
+        facts = result.get("files", {}).get("sky.mp4")
+        with open_read(folder / "sky.mp4", _MAX_MOVIE_BYTES) as movie:
+            if facts is None:  # a result of before digests were kept
+                return True
+            same_length = movie.seek(0, io.SEEK_END) == facts["bytes"]
+            movie.seek(0)
+            return same_length and hashlib.file_digest(movie, "sha256").hexdigest() == facts["sha256"]
+    except (OSError, SkyloopError, AttributeError, LookupError, TypeError):
+        return False
 
 
 def record_cancelled(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -339,6 +340,26 @@ def test_a_finished_job_is_announced_done_and_not_made_again(job: str, tmp_path:
         child.command("generate", job)
         assert "another request" in child.until_type("failed").data["message"]
     assert (Path(job) / "sky.mp4").read_bytes() == "sky.mp4 of aurora 🌌".encode()
+
+
+def test_a_result_that_is_not_what_was_recorded_is_made_again(job: str, tmp_path: Path) -> None:
+    with started("ok") as child:
+        child.command("generate", job)
+        child.until_type("done")
+        index, movie = Path(job) / "result.json", Path(job) / "sky.mp4"
+        whole, made = json.loads(index.read_text()), movie.read_bytes()
+        for facts in ({"bytes": len(made) + 1}, {"bytes": len(made), "sha256": "0" * 64}, "damaged"):
+            index.write_text(json.dumps(whole | {"files": {"sky.mp4": facts}}))
+            (tmp_path / "closed").unlink()
+            child.command("generate", job)
+            child.until_type("done")
+            assert (tmp_path / "closed").exists()
+        facts = {"bytes": len(made), "sha256": hashlib.sha256(made).hexdigest()}
+        index.write_text(json.dumps(whole | {"files": {"sky.mp4": facts}}))
+        (tmp_path / "closed").unlink()
+        child.command("generate", job)
+        child.until_type("done")
+        assert not (tmp_path / "closed").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="making a link needs rights on Windows")
