@@ -27,6 +27,11 @@ REQUEST = GenerateRequest(prompt="Dusk over DUNES", seed=7)
 ROOT = Path(__file__).parents[2]
 
 
+def set_age(path: Path, age_s: float) -> None:
+    then_s = time.time() - age_s
+    os.utime(path, (then_s, then_s))
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Library:
     return Library(tmp_path / "skies")
@@ -50,7 +55,7 @@ def age(root: Path) -> None:
     """Make everything an hour old, so that an index may trust it."""
     for path in root.rglob("*"):
         if not path.is_symlink():
-            os.utime(path, (time.time() - 3600,) * 2)
+            set_age(path, 3600)
 
 
 def names(shelf: Library, *arguments: Any) -> list[str]:
@@ -301,7 +306,7 @@ def test_a_deleted_job_is_gone_as_a_whole(shelf: Library, monkeypatch: pytest.Mo
         shelf.delete("job")
     assert names(shelf) == ["other"]
     (left,) = folders.inside(shelf.root, ".skyloop.scrap-")
-    os.utime(left, (time.time() - 3600,) * 2)
+    set_age(left, 3600)
     shelf.delete("other")
     assert not left.exists()
     assert names(shelf) == []

@@ -20,6 +20,11 @@ from backend.protocol import GenerateRequest, SkyloopError
 REQUEST = GenerateRequest(prompt="dusk over dunes", seed=7)
 
 
+def set_age(path: Path, age_s: float) -> None:
+    then_s = time.time() - age_s
+    os.utime(path, (then_s, then_s))
+
+
 RESULT = ("sky.mp4", "poster.png", "result.json")
 
 
@@ -94,7 +99,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     old, busy, young = (store.create(tmp_path / f".skyloop-{name}", REQUEST) for name in ("old", "busy", "young"))
     with busy.locked():
         for abandoned in (old, busy):
-            os.utime(abandoned.path, (time.time() - 61,) * 2)
+            set_age(abandoned.path, 61)
         with staging.staged(tmp_path, REQUEST):
             assert not old.path.exists()
             assert busy.path.exists()
@@ -116,7 +121,7 @@ def _left(folder: Path, request: GenerateRequest = REQUEST, age_s: float = 0) ->
 
 def _set_age(stage: Path, age_s: float) -> None:
     for path in (stage / "checkpoint", stage):
-        os.utime(path, (time.time() - age_s,) * 2)
+        set_age(path, age_s)
 
 
 def test_a_run_with_a_checkpoint_is_kept_and_gone_on_with(tmp_path: Path) -> None:
@@ -184,7 +189,7 @@ def test_a_removal_that_is_cut_short_leaves_nothing_that_could_be_taken_for_a_re
     _finish(store.create(tmp_path, REQUEST), "old")
     left = _left(tmp_path, age_s=15 * DAY_S)
     (left / "result.json").write_text("stale", encoding="utf-8")  # the rest of it is removed first
-    os.utime(left, (time.time() - 15 * DAY_S,) * 2)
+    set_age(left, 15 * DAY_S)
     with monkeypatch.context() as patch:
         patch.setattr(folders.shutil, "rmtree", lambda *_, **__: None)
         staging.sweep(tmp_path)
@@ -328,7 +333,7 @@ def test_links_are_not_taken_for_stages_or_results(tmp_path: Path) -> None:
     _checkpoint(stage)
     (folder / ".skyloop-link").symlink_to(stage)
     assert staging.unfinished(folder, REQUEST) is None
-    os.utime(stage, (time.time() - 15 * DAY_S,) * 2)
+    set_age(stage, 15 * DAY_S)
     staging.sweep(folder)
     assert store.has_checkpoint(stage)
     job = _begin(folder)
