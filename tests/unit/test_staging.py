@@ -183,6 +183,13 @@ def test_a_checkpoint_is_swept_after_two_weeks_by_a_clock_that_can_be_believed(
         assert abs(time.time() - (left / "checkpoint").stat().st_mtime) < 60
 
 
+def test_what_is_old_but_asked_for_again_goes_on(tmp_path: Path) -> None:
+    left = _left(tmp_path, age_s=15 * DAY_S)
+    with staging.staged(tmp_path, REQUEST) as job:
+        assert job.path == left
+        assert store.has_checkpoint(left)
+
+
 def test_a_removal_that_is_cut_short_leaves_nothing_that_could_be_taken_for_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
