@@ -1,5 +1,6 @@
 """Everything a user can press. Operators only check, call and report; the work is in ``session`` and ``world``."""
 
+import contextlib
 import random
 import sys
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from ..backend.media.files import read_tail
 from ..backend.protocol import SkyloopError
 from . import places, session, world
 from .core import jobs
 from .core.state import State
 
-REPORT_LOG_CHARS = 8000
+REPORT_LOG_BYTES = 8000
+SHOWN_LOG_BYTES = 4 << 20
 
 
 def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
@@ -368,9 +371,9 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
         problem = session.current().problem
         assert problem and problem.log
         try:
-            text = problem.log.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            self.report({"ERROR"}, f"The log {problem.log} cannot be read: {error.strerror}.")
+            text = _end_of(problem.log, SHOWN_LOG_BYTES)
+        except (OSError, SkyloopError) as error:
+            self.report({"ERROR"}, f"The log {problem.log} cannot be read: {error}")
             return {"CANCELLED"}
         block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
         block.from_string(text)
@@ -381,6 +384,10 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
             area.spaces.active.text = block
             block.cursor_set(0)
         return {"FINISHED"}
+
+
+def _end_of(log: Path, limit_bytes: int) -> str:
+    return read_tail(log, limit_bytes).decode("utf-8", errors="replace")
 
 
 class SKYLOOP_OT_copy_report(bpy.types.Operator):
@@ -398,8 +405,9 @@ class SKYLOOP_OT_copy_report(bpy.types.Operator):
         problem = session.current().problem
         assert problem
         log = ""
-        if problem.log and problem.log.is_file():
-            log = problem.log.read_text(encoding="utf-8", errors="replace")[-REPORT_LOG_CHARS:]
+        if problem.log:
+            with contextlib.suppress(OSError, SkyloopError):
+                log = _end_of(problem.log, REPORT_LOG_BYTES)
         system = f"Skyloop in Blender {bpy.app.version_string} on {sys.platform}"
         context.window_manager.clipboard = f"{system}\n{problem.kind}: {problem.line}\n\n{log}"
         self.report({"INFO"}, "The report is on the clipboard")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from ..media.files import (
     atomic_write,
     is_real_folder,
     open_append,
-    open_regular,
     private_folder,
     read_bytes,
+    read_tail,
     write_error,
     writing,
 )
@@ -169,12 +168,8 @@ def is_file(path: Path) -> bool:
 
 def _tail(path: Path, limit_bytes: int) -> bytes:
     """The end of a file; nothing where it cannot be read or is no regular file."""
-    with (
-        contextlib.suppress(OSError, ValueError, SkyloopError),
-        os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file,
-    ):
-        file.seek(max(0, os.fstat(file.fileno()).st_size - limit_bytes))
-        return file.read(limit_bytes)
+    with contextlib.suppress(OSError, SkyloopError):
+        return read_tail(path, limit_bytes)
     return b""
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from io import BufferedReader, BufferedWriter
@@ -205,6 +206,13 @@ def open_read(path: Path, limit_bytes: int) -> BufferedReader:
 def read_bytes(path: Path, limit_bytes: int) -> bytes:
     """The whole content of a file of at most ``limit_bytes``. Raises like :func:`open_read`."""
     with open_read(path, limit_bytes) as file:
+        return _read(file, path, limit_bytes)
+
+
+def read_tail(path: Path, limit_bytes: int) -> bytes:
+    """The last ``limit_bytes`` of a file, however large it is. Raises like :func:`open_read`."""
+    with open_read(path, sys.maxsize) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - limit_bytes))
         return _read(file, path, limit_bytes)
 
 
