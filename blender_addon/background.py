@@ -60,19 +60,17 @@ class Leash:
 
 
 def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
-    """Run the add-on's Generate to its end; returns the job folder. Raises ``SkyloopError``."""
+    """See the job in the staging folder to its end; returns that folder. Raises ``SkyloopError``."""
     installed = importlib.import_module(f"{MODULE}.blender_addon.core.installed")
     session = importlib.import_module(f"{MODULE}.blender_addon.session").current()
     if plan["backend_command"]:
         session.runtime = installed.CommandRuntime(plan["backend_command"])
     session.refresh()
-    request = protocol.GenerateRequest.from_json(plan["request"])
-    preferences = bpy.context.preferences.addons[MODULE].preferences
-    preferences.output_folder, preferences.device = plan["staging"], request.device
+    job = importlib.import_module(f"{MODULE}.blender_addon.core.jobs").read(Path(plan["staging"]))
     settings = bpy.context.scene.skyloop
-    settings.recall(request)
+    settings.recall(job.request)
     settings.front_deg, settings.auto_apply = plan["front_deg"], False
-    press(bpy.ops.skyloop.generate, protocol)
+    session.resume_for(bpy.context.scene, job)  # which an earlier run may have begun
     said = None
     while session.busy:
         session.step()

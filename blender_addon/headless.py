@@ -27,13 +27,14 @@ from ..backend.commands import guarded
 from ..backend.commands.errors import FailedError
 from ..backend.commands.progress import Progress
 from ..backend.jobs import store
-from ..backend.jobs.staging import keep_log, publish, staged
+from ..backend.jobs.staging import alike, keep_log, publish, recover, staged, unfinished
 from ..backend.protocol import DEVICES, ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from ..backend.runtime.child import clean_environ
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_BLENDER = (4, 2)
 RESULTS = ("sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json")
+GOES_ON = "The same command goes on from here."
 MARK = "skyloop:"  # begins the lines of Blender's output that are ours
 STOP_PATIENCE_S = 30.0
 MAX_SEED = 2**31 - 1  # of Blender's integer fields
@@ -51,7 +52,13 @@ def run(argv: Sequence[str], backend_command: Sequence[str] | None) -> dict[str,
     """
     options = _parser().parse_args(argv)
     request = _request(options).validated()
-    store.check_space(options.out, request)
+    any_seed = options.seed is None
+    if any(alike(found, request, any_seed=any_seed) for found in recover(options.out)):
+        return _result(options.out)  # all that an earlier run lacked was to move its files
+    interrupted = unfinished(options.out, request, any_seed=any_seed)
+    if interrupted and interrupted.request().seed <= MAX_SEED:
+        request = interrupted.request()
+    store.check_space(interrupted.path if interrupted else options.out, request)
     blender = find_blender(options.blender)
     if backend_command is None:
         runtime.ensure("backend", progress=runtime.console_progress())
@@ -60,7 +67,6 @@ def run(argv: Sequence[str], backend_command: Sequence[str] | None) -> dict[str,
     show = Progress(sys.stderr)
     with _staging(options.out, request) as staging, tempfile.TemporaryDirectory(prefix="skyloop-") as scratch:
         plan = {
-            "request": request.to_json(),
             "front_deg": options.front,
             "staging": str(staging),
             "out": str(options.out.resolve()),
@@ -70,7 +76,11 @@ def run(argv: Sequence[str], backend_command: Sequence[str] | None) -> dict[str,
         (job.path / "render.png").replace(job.path / "preview.png")
         publish(job, options.out, RESULTS)
     show.line(f"{options.out / 'scene.blend'} is ready.")
-    return json.loads((options.out / "result.json").read_text(encoding="utf-8"))
+    return _result(options.out)
+
+
+def _result(out: Path) -> dict[str, Any]:
+    return json.loads((out / "result.json").read_text(encoding="utf-8"))
 
 
 def _request(options: argparse.Namespace) -> GenerateRequest:
@@ -206,20 +216,24 @@ def _install_extension(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _staging(out: Path, request: GenerateRequest) -> Iterator[Path]:
-    """A hidden folder inside ``out``, gone afterwards; ``out`` too if it is new and nothing came of it.
+    """A hidden job folder inside ``out``, gone afterwards; ``out`` too if it is new and nothing came of it.
 
-    A ``SkyloopError`` leaves as a ``FailedError`` that names the log, which is kept.
+    It stays when there is something to go on from, and the next run of the same command does. A ``SkyloopError``
+    leaves as a ``FailedError`` that names the log, which is kept.
     """
     existed = out.is_dir()
     try:
-        with staged(out, request) as stage, stage.locked():
+        with staged(out, request) as stage:
             try:
                 yield stage.path
-            except SkyloopError as error:
+            except (SkyloopError, KeyboardInterrupt) as caught:
+                error = caught if isinstance(caught, SkyloopError) else SkyloopError(ErrorKind.CANCELLED, "Cancelled.")
+                if store.has_checkpoint(stage.path):
+                    error = SkyloopError(error.kind, error.message, f"{error.hint} {GOES_ON}".strip())
                 if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.CANCELLED):
-                    raise
+                    raise error from caught
                 _gather_logs(stage)
-                raise FailedError(error, str(keep_log(stage, out))) from error
+                raise FailedError(error, str(keep_log(stage, out))) from caught
     finally:
         if not existed:
             with contextlib.suppress(OSError):

@@ -170,8 +170,8 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         column.alert = True
         paragraph(column, context, problem.message, icon="ERROR", beside=2.0)
         row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
-        if problem.hint:
-            paragraph(box, context, problem.hint)
+        for text in filter(None, (problem.hint, problem.onward)):
+            paragraph(box, context, text)
         row = box.row(align=True)
         if problem.job:
             row.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)

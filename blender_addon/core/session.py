@@ -13,6 +13,7 @@ from collections import deque
 from pathlib import Path
 
 from ...backend.jobs import store
+from ...backend.media.files import open_append
 from ...backend.protocol import Command, ErrorKind, Event, GenerateRequest, SkyloopError
 from . import jobs
 from .client import BackendClient, LostError, TickClock
@@ -389,7 +390,10 @@ class Session:
         file = task.folder / (Path(log_file).name or "log.txt")
         self._note_in_log(task, error, tail, file)
         log_there = file if file.is_file() else None
-        self.problem = Problem(error.kind, error.message, _hint(task, error), log_there, task.folder)
+        tried = f"It was tried {task.restarts + 1} times." if task.restarts else ""
+        hint = f"{error.hint} {tried}".strip()
+        onward = "Resume goes on from the last checkpoint." if store.has_checkpoint(task.folder) else ""
+        self.problem = Problem(error.kind, error.message, hint, log_there, task.folder, onward)
         self._end(task)
         if self.queue.running is None:
             self._enter(State.FAILED)
@@ -397,8 +401,8 @@ class Session:
     def _note_in_log(self, task: Task, error: SkyloopError, tail: str, file: Path | None = None) -> None:
         """The process could not write its own last words any more."""
         if tail:
-            with contextlib.suppress(OSError), (file or task.folder / "log.txt").open("a", encoding="utf-8") as stream:
-                stream.write(f"\n{error.line}\n{tail}\n")
+            with contextlib.suppress(OSError, SkyloopError), open_append(file or task.folder / "log.txt") as stream:
+                stream.write(f"\n{error.line}\n{tail}\n".encode(errors="replace"))
 
     def _send(self, command: Command) -> None:
         if self._client:
@@ -416,13 +420,6 @@ class Session:
     def _enter(self, state: State) -> None:
         self.state = state
         self.revision += 1
-
-
-def _hint(task: Task, error: SkyloopError) -> str:
-    """What to do about a failed job, after so many attempts."""
-    tried = f"It was tried {task.restarts + 1} times. " if task.restarts else ""
-    onward = "Resume goes on from the last checkpoint." if store.has_checkpoint(task.folder) else ""
-    return f"{error.hint} {tried}{onward}".strip()
 
 
 def _error_of(event: Event) -> SkyloopError:

@@ -81,14 +81,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Problem:
-    """An error to show until the next attempt, the file that tells more, and the job that can be tried again."""
+    """An error to show until the next attempt, the file that tells more, and the job that can be tried again.
+
+    ``onward`` says what another attempt can go on from, where it can.
+    """
 
     kind: ErrorKind
     message: str
     hint: str
     log: Path | None = None
     job: Path | None = None
+    onward: str = ""
 
     @property
     def line(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return " ".join(filter(None, (self.message, self.hint, self.onward)))

@@ -100,7 +100,7 @@ def generate(job: str) -> None:
         (folder / "log.txt").write_text("CUDA out of memory", encoding="utf-8")
         error = {"kind": "out_of_memory", "message": "The sky needs 9 GB and 4 GB are free."}
         return say("failed", job=job, **error, hint="Choose a smaller size.", log="log.txt")
-    begun = int(checkpoint.read_text()) if checkpoint.is_file() else 0
+    begun = min(int(checkpoint.read_text()), STEPS) if checkpoint.is_file() else 0
     for step in range(begun, STEPS):
         with changed:
             while paused and not ended and job not in cancels:

@@ -370,7 +370,7 @@ def unfinished(args: dict[str, Any]) -> Any:
         press_generate(prompt)
         finish(session)
         turn_until(session, lambda: session._scan is None)
-    hint = session.problem.hint
+    line = session.problem.line
     found = {job.title: job for job in session.unfinished}
     history = drawn(panels.SKYLOOP_PT_history, bpy.context)
     main = drawn(panels.SKYLOOP_PT_main, bpy.context)
@@ -392,7 +392,7 @@ def unfinished(args: dict[str, Any]) -> Any:
         except RuntimeError as error:
             refusals.append(str(error))
     return {
-        "hint": hint,
+        "line": line,
         "offered": sorted(found),
         "history": history,
         "main": main,

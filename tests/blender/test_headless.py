@@ -116,6 +116,36 @@ def test_a_crash_is_one_line_with_the_log(start, tmp_path: Path) -> None:
     assert "model file is damaged" in (tmp_path / "out" / "failed.log.txt").read_text(encoding="utf-8")
 
 
+def test_the_same_command_goes_on_with_what_failed(start, blender: Blender, tmp_path: Path) -> None:
+    first = start("full")
+    progress = first.communicate(timeout=120)[1]
+    assert first.returncode == 1 and "The disk is full. Free some space. The same command goes on from here" in progress
+    (stage,) = (tmp_path / "out").glob(".skyloop-*")
+    seed = json.loads((stage / "request.json").read_text(encoding="utf-8"))["seed"]
+    again = start("ok+keep")
+    assert again.wait(timeout=180) == 0
+    made = tmp_path / "out"
+    assert {f.name for f in made.iterdir()} == {"sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json"}
+    result = json.loads((made / "result.json").read_text(encoding="utf-8"))
+    assert result["begun_at_step"] == 2 and result["request"]["seed"] == seed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_a_killed_command_leaves_no_process_and_can_go_on(start, blender: Blender, tmp_path: Path) -> None:
+    process = start("slow+keep")
+    for line in process.stderr:
+        if "Denoise" in line:
+            break
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while children := _processes_with(str(tmp_path)) + _processes_with(f"fake_backend.py slow+keep {blender.film}"):
+        assert time.monotonic() < deadline, children
+        time.sleep(0.1)
+    assert start("ok+keep").wait(timeout=180) == 0
+    assert json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["begun_at_step"] > 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_cancelling_leaves_nothing(start, blender: Blender, tmp_path: Path) -> None:
     process = start("slow")

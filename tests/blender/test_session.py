@@ -64,7 +64,7 @@ def test_each_scene_gets_the_sky_that_was_asked_for_in_it(blender: Blender) -> N
 
 def test_what_was_left_unfinished_is_offered_again(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("unfinished", root=tmp_path / "root")
-    assert {"goes on", "is deleted"} <= set(found["offered"]) and "last checkpoint" in found["hint"]
+    assert {"goes on", "is deleted"} <= set(found["offered"]) and "last checkpoint" in found["line"]
     assert "Unfinished" in found["history"] and "[Resume]" in found["history"]
     assert "[Resume]" in found["main"] and "disk is full" in found["main"]
     assert found["world"] == "Skyloop: goes on"

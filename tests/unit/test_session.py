@@ -80,7 +80,7 @@ def test_a_job_that_comes_no_further_is_tried_twice_and_the_next_has_its_turn(ma
     folder = session.generate(REQUEST, tmp_path)
     run_until(session, lambda: idle(session))
     assert session.state is State.FAILED and session.problem.job == folder
-    assert "It was tried 2 times. Resume goes on from the last checkpoint." in session.problem.hint
+    assert "It was tried 2 times. Resume goes on from the last checkpoint." in session.problem.line
     assert session.problem.log.read_text().count("model file is damaged") == 2
     assert [job.folder for job in jobs.unfinished([tmp_path])] == [folder]
     session.runtime.mode = "ok+keep"
@@ -175,7 +175,7 @@ def test_a_failed_job_is_kept(make_session, tmp_path: Path) -> None:
     folder = session.generate(REQUEST, tmp_path)
     run_until(session, lambda: idle(session))
     assert session.problem.kind == "disk_full" and session.problem.job == folder
-    assert session.problem.hint == "Free some space. Resume goes on from the last checkpoint."
+    assert session.problem.line == "The disk is full. Free some space. Resume goes on from the last checkpoint."
     assert [job.folder for job in jobs.unfinished([tmp_path])] == [folder]
 
 
