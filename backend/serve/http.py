@@ -284,7 +284,7 @@ class Handler(BaseHTTPRequestHandler):
             _logger.info("%s %.200r %s", self.client_address[0], self.requestline, int(code))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
-        _logger.info("%s %.200r", self.client_address[0], format % args)
+        _logger.debug("%s %.200r", self.client_address[0], format % args)
 
 
 def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
