@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import zipfile
+import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from ..protocol import Event, GenerateRequest, bad_request
 from .spatial import ReferenceView
 
 SEEDS = (0, 1, 2, 3)
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def about(request: GenerateRequest) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def kept(path: Path, facts: dict[str, Any]) -> bool:
     try:
         with np.load(path, allow_pickle=False) as file:
             return json.loads(str(file["about"])) == facts
-    except (OSError, ValueError, KeyError, EOFError):
+    except _DAMAGED:
         return False
 
 
@@ -81,5 +84,5 @@ def load(path: Path) -> list[ReferenceView]:
                 ReferenceView(pitch_deg=float(pitch), fov_deg=float(fov), frames=file[f"frames{i}"])
                 for i, (pitch, fov) in enumerate(file["places"])
             ]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except _DAMAGED as error:
         raise bad_request(f"The reference windows in {path} cannot be read.", "Start the suite again.") from error

@@ -3,7 +3,8 @@
 A scorer is a callable that is named on the command line, ``--scorer NAME=MODULE:CALLABLE``, where MODULE is a module
 that Python finds from the working folder, or the path of a ``.py`` file. It is called once a sky, and its figures stand
 beside the others as ``NAME.figure``. For example ``clip_score.py``, after ``pip install transformers`` in Skyloop's
-private runtime, for ``--scorer clip=clip_score.py:alignment``::
+private runtime, for ``--scorer clip=clip_score.py:alignment`` (the runtime is offline: set ``HF_HUB_OFFLINE=0`` for
+the first run, which downloads the weights)::
 
     import torch
     from transformers import CLIPModel, CLIPProcessor
@@ -26,6 +27,7 @@ import importlib.util
 import math
 import numbers
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +115,8 @@ def _load(given: str) -> NamedScorer:
 
 def _import(name: str) -> Any:
     if not name.endswith(".py"):
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)  # last: what lies there must not stand in for a library
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(Path(name).stem, name)
     if spec is None or spec.loader is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import runner, staging, store
-from ..media.files import atomic_write, writing
+from ..media.files import atomic_write, read_input, writing
 from ..protocol import METHODS, Event, GenerateRequest, SkyloopError, bad_request, failed
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
 STEPS = (8, 16, 30)
+_MOST_PROMPT_BYTES = 4 << 20
 _MOST_PROMPTS = 999
 _SCORES = "scores.json"
 
@@ -82,10 +83,10 @@ def _references(folder: Path, number: int) -> Path:
 def read_prompts(path: Path) -> tuple[str, ...]:
     """The prompts in a text file, one a line, no empty lines or comments. Raises ``SkyloopError(bad_request)``."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise bad_request(f"{path} cannot be read ({reason}).", "Give a text file with a prompt a line.") from error
+        text = read_input(path, _MOST_PROMPT_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise bad_request(f"{path} is no text in UTF-8.", "Give a text file with a prompt a line.") from error
+    lines = [line.strip() for line in text.splitlines()]
     prompts = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     if not 1 <= len(prompts) <= _MOST_PROMPTS:
         raise bad_request(f"{path} has {len(prompts)} prompts.", f"Write 1 to {_MOST_PROMPTS}, one a line.")
