@@ -113,6 +113,8 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         if now.queue.tasks:
             self.draw_running(layout, now)
             self.draw_waiting(layout, now)
+        elif now.unfinished:
+            layout.label(text=f"{len(now.unfinished)} unfinished: see History", icon="RECOVER_LAST")
         if now.just_done:
             self.draw_result(context, now, now.just_done)
 

@@ -13,6 +13,7 @@ import bpy
 import bpy.utils.previews
 from bpy.app.handlers import persistent
 
+from ..backend.jobs.store import is_file
 from ..backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 from . import places
 from .core import jobs
@@ -105,6 +106,8 @@ class BlenderSession(Session):
             return 0
         key = f"{file}?{edition}"
         if key not in self.images:
+            if not is_file(file):  # nor a link or a pipe, in a folder that came from somewhere else
+                return 0
             for old in [k for k in self.images if k.startswith(f"{file}?")]:
                 del self.images[old]
             self.images.load(key, str(file), "IMAGE")

@@ -101,8 +101,7 @@ class Session:
         self._drop_client()
         self.problem = None
         self.progress = Progress("Preparing")
-        self._installer = Installer(self.runtime)
-        self._enter(State.INSTALLING)
+        self._enter(State.INSTALLING)  # tick begins it once the old process has let go of its files
 
     def generate(self, request: GenerateRequest, root: Path) -> Path:
         """Make a job folder in ``root`` and queue it. Returns the folder. Raises ``SkyloopError``."""
@@ -136,10 +135,8 @@ class Session:
 
     def cancel(self) -> None:
         """Ask for an end of the installation or of the running job; ``tick`` sees it through."""
-        if self._installer and self.installing:
-            self._installer.cancelled.set()
-            self.progress = Progress(LABELS[State.CANCELLING])
-            self.revision += 1
+        if self.installing:
+            self._cancel_installation()
         elif (task := self.queue.running) and self.state is not State.CANCELLING:
             self.progress = Progress(LABELS[State.CANCELLING])
             self._enter(State.CANCELLING)
@@ -148,6 +145,14 @@ class Session:
                 self._send(Command(type="cancel", job=task.id))
             else:  # between two processes
                 self._discard(task)
+
+    def _cancel_installation(self) -> None:
+        if self._installer:
+            self._installer.cancelled.set()
+            self.progress = Progress(LABELS[State.CANCELLING])
+            self.revision += 1
+        else:
+            self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
 
     def remove(self, job: Path) -> None:
         """Take a waiting job out of the queue."""
@@ -208,6 +213,8 @@ class Session:
         self._closing = [client for client in self._closing if not client.closed()]
         if self._installer:
             self._follow_installer(self._installer)
+        elif self.installing and not self._closing:
+            self._installer = Installer(self.runtime)
         try:
             self._listen(end)
         except LostError as error:
@@ -389,7 +396,7 @@ class Session:
     def _fail(self, task: Task, error: SkyloopError, *, log_file: str = "", tail: str = "") -> None:
         file = task.folder / (Path(log_file).name or "log.txt")
         self._note_in_log(task, error, tail, file)
-        log_there = file if file.is_file() else None
+        log_there = file if store.is_file(file) else None
         tried = f"It was tried {task.restarts + 1} times." if task.restarts else ""
         hint = f"{error.hint} {tried}".strip()
         onward = "Resume goes on from the last checkpoint." if store.has_checkpoint(task.folder) else ""

@@ -66,6 +66,7 @@ def test_what_was_left_unfinished_is_offered_again(blender: Blender, tmp_path: P
     found = blender.ask("unfinished", root=tmp_path / "root")
     assert {"goes on", "is deleted"} <= set(found["offered"]) and "last checkpoint" in found["line"]
     assert "Unfinished" in found["history"] and "[Resume]" in found["history"]
+    assert "unfinished: see History" in found["main"]
     assert "[Resume]" in found["main"] and "disk is full" in found["main"]
     assert found["world"] == "Skyloop: goes on"
     assert not {"goes on", "is deleted"} & set(found["left"])
