@@ -154,7 +154,7 @@ class Server:
             self._hello(machinery.devices())
         except Exception as error:  # the request boundary of the start: say why there will be no devices
             _logger.exception("the engine cannot be loaded")
-            self._emit(self._failed(error))
+            self._emit(self._failed(_unloadable(error)))
             self._queue.drop_all()
             return 1
         idle_s: float | None = None  # nothing is loaded yet
@@ -264,6 +264,18 @@ class Server:
             job.record(replace(last, seq=len(job.events())))
         self._emit(last)
         os._exit(EXIT_STUCK)
+
+
+def _unloadable(error: Exception) -> Exception:
+    """Libraries that cannot be imported, or lack a part, in words: only a new installation helps."""
+    if not isinstance(error, ImportError | OSError | AttributeError):
+        return error
+    reason = " ".join(str(error).split())[:200]
+    return SkyloopError(
+        ErrorKind.INTERNAL,
+        f"The generator's libraries cannot be loaded ({reason}).",
+        "Use Install Anew in the Skyloop preferences, or remove the folder of its runtime.",
+    )
 
 
 def _on_processor(job: store.Job, machinery: Machinery) -> bool:

@@ -88,6 +88,43 @@ def test_the_child_process_makes_the_same_sky(made: tuple[Path, dict[str, Any]],
     assert (Path(job) / "sky.mp4").read_bytes() == (made[0] / "sky.mp4").read_bytes()
 
 
+def test_a_job_that_gave_its_memory_back_in_a_pause_makes_the_same_sky(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    job = store.create(tmp_path / "job", REQUEST).id
+    with subprocess.Popen(
+        _command("stdio"), cwd=ROOT, env=ENVIRON, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def send(*kinds: str) -> None:
+            assert child.stdin is not None
+            for kind in kinds:
+                command = Command(type=kind, job=job if kind == "generate" else "")
+                child.stdin.write(command.to_line().encode() + b"\n")
+            child.stdin.flush()
+
+        send("generate")
+        queues, paused = [], False
+        for line in child.stdout:
+            event = Event.from_line(line.decode())
+            if event.type == "preview" and not paused:
+                paused = True
+                send("pause", "unload")
+            if event.type == "accepted" and not event.job:  # the memory is free
+                send("resume")
+            if event.type == "queue":
+                queues.append((event.data["running"] == job, event.data["waiting"] == [job], event.data["paused"]))
+            if event.type in ("done", "failed"):
+                assert event.type == "done", event
+                break
+        child.stdin.close()
+        assert child.wait(60) == 0
+    assert (False, True, True) in queues  # it was out of the engine
+    assert (Path(job) / "sky.mp4").read_bytes() == (made[0] / "sky.mp4").read_bytes()
+
+
 def test_evaluate_measures_the_result(made: tuple[Path, dict[str, Any]]) -> None:
     done = subprocess.run(
         _command("evaluate", made[0], "--json"), cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=600

@@ -545,7 +545,10 @@ def test_a_failed_job_is_explained_and_the_next_one_runs(job: str, mode: str, ki
 def test_an_engine_that_cannot_be_loaded_is_explained() -> None:
     with started("broken") as child:
         assert child.until_type("hello", "failed").type == "hello"
-        assert child.until_type("failed").data["kind"] == "internal"
+        failed = child.until_type("failed")
+        assert failed.data["kind"] == "internal"
+        assert "libraries cannot be loaded" in failed.data["message"]
+        assert Path(failed.data["log"]).read_text(encoding="utf-8").count("Traceback")
         assert child.end() == 1
 
 
