@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +57,14 @@ def read_film(path: Path) -> Film:
 
 def _ends(path: Path, most: int) -> tuple[np.ndarray, int | None]:
     """At most ``most`` frames, the first and the last of the video, and after which of them some were left out."""
-    first: list[np.ndarray] = []
-    last: deque[np.ndarray] = deque(maxlen=most // 2)
-    count = 0
+    kept, head, count = np.empty((0, 0, 0, 3), np.uint8), most - most // 2, 0
     for frame in read_frames(path):
+        if not count:
+            kept = np.empty((most, *frame.shape), np.uint8)  # pages of it that stay unused take no memory
+        # The rest of the places go round: each new frame takes that of the oldest.
+        kept[count if count < most else head + (count - head) % (most - head)] = frame
         count += 1
-        if len(first) < most - most // 2:
-            first.append(frame)
-        else:
-            last.append(frame)
-    frames = np.stack([*first, *last]) if first else np.empty((0, 0, 0, 3), np.uint8)
-    return frames, len(first) - 1 if count > len(frames) else None
+    if count <= most:
+        return kept[:count], None
+    kept[head:] = np.roll(kept[head:], -((count - head) % (most - head)), axis=0)
+    return kept, head - 1
