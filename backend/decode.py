@@ -19,6 +19,7 @@ from torch import Tensor
 from . import sphere
 from .charts import Chart, covering
 from .models.base import VideoModel
+from .models.sparing import tried
 from .sampling import Where
 
 # Cells that go through the autoencoder at once, over all frames: a 104 x 104 tile with a halo of 12, at most 4 frames.
@@ -106,6 +107,11 @@ class Decoder:
         top, left = ((t.start - a.start) * ratio for t, a in zip(tile, around, strict=True))
         picture = self.model.decode(z)[..., top : top + len(tile.rows) * ratio, left : left + len(tile.columns) * ratio]
         return picture.to(self.place, copy=True)  # without its halo
+
+    def move(self, place: torch.device) -> None:
+        """Keep decoded tiles there from now on."""
+        self.place = place
+        self._kept.clear()
 
     def __call__(self, chart: int, box: Block, frames: range) -> Tensor:
         """RGB (n, 3, height, width) in [0, 1] of a box of a chart's cells (it may go around)."""
@@ -240,7 +246,15 @@ class Renderer:
         return found
 
     def __call__(self, block: Block, frames: range) -> Tensor:
-        """The block's pixels, (n, 3, height, width) in [0, 1] on the device."""
+        """The block's pixels, (n, 3, height, width) in [0, 1]; on the device, unless its memory ran out."""
+        pixels = tried(lambda: self._render(block, frames), self.device, again=self.device.type != "cpu")
+        if pixels is None:
+            self.device, self._last = torch.device("cpu"), None
+            self.decoder.move(self.device)
+            return self._render(block, frames)
+        return pixels
+
+    def _render(self, block: Block, frames: range) -> Tensor:
         total = torch.zeros(len(frames), 3, len(block.rows), len(block.columns), device=self.device)
         for r in self._readings(block):
             image = self.decoder(r.chart, r.box, frames).to(self.device)

@@ -36,7 +36,9 @@ class Sparing:
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
     ) -> Tensor:
-        whole = self._tried(lambda: self.model.predict(x, sigma, views, prompts, negative, guidance), len(x) > 1)
+        whole = tried(
+            lambda: self.model.predict(x, sigma, views, prompts, negative, guidance), self.device, again=len(x) > 1
+        )
         if whole is not None:
             return whole
         half = (len(x) + 1) // 2
@@ -57,7 +59,7 @@ class Sparing:
         cell = halo // self.halo if self.halo else 1
         middle = x.shape[axis] // cell // 2 * cell
         can = len(x) > 1 or middle > halo
-        whole = self._tried(lambda: convert(x), can)
+        whole = tried(lambda: convert(x), self.device, again=can)
         if whole is not None:
             return whole
         _logger.warning("out of memory with a picture of %s; going on in parts", tuple(x.shape))
@@ -70,14 +72,16 @@ class Sparing:
             parts.append(part.narrow(axis, round((start - low) * scale), round((stop - start) * scale)))
         return torch.cat(parts, axis)
 
-    def _tried(self, compute: Callable[[], Tensor], again: bool) -> Tensor | None:
-        """What ``compute`` returns, or None where memory ran out and it can be tried ``again`` with less."""
-        try:
-            return compute()
-        except (RuntimeError, MemoryError) as error:
-            if not again or as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY:
-                raise
-        # Only here, as the exception held on to all that had been allocated.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return None
+
+def tried(compute: Callable[[], Tensor], device: torch.device, *, again: bool) -> Tensor | None:
+    """What ``compute`` returns, or None where the memory of ``device`` ran out and something smaller can be tried
+    (``again``); else its error is raised."""
+    try:
+        return compute()
+    except (RuntimeError, MemoryError) as error:
+        if not again or as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY:
+            raise
+    # Only here, as the exception held on to all that had been allocated.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
