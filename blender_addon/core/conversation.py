@@ -38,6 +38,7 @@ class Conversation:
         self.revision = 0  # grows with every change that a user could see
         self._client: BackendClient | None = None
         self._closing: list[BackendClient] = []  # those that are on their way out
+        self._unwanted: list[Path] = []  # folders of cancelled jobs
         self._complaint: SkyloopError | None = None  # of the process about itself, not about a job
         self._restarts = RestartBudget()
         self._clock = TickClock()
@@ -54,8 +55,16 @@ class Conversation:
             self._lose(error)
         if self.state is State.CANCELLING and self._client and now_s > self._cancel_by_s:
             self._lose(LostError(ErrorKind.INTERNAL, "The generator did not stop when it was asked to.", ""))
+        self._clear_away()
         if self.queue.tasks:
             self._go_on()
+
+    def _clear_away(self) -> None:
+        """Remove the folders of cancelled jobs, once no process can be at work in them."""
+        if not self._closing:
+            for folder in self._unwanted:
+                jobs.discard(folder)
+            self._unwanted.clear()
 
     def _listen(self, end: float) -> None:
         while client := self._client:
@@ -77,8 +86,10 @@ class Conversation:
                 self._begin(task)
             self._take_of(task, event)
         elif event.type == "failed" and not event.job:
-            self._complaint = _error_of(event)
-            log.warning("the backend complains: %s", self._complaint.line)
+            error = _error_of(event)
+            log.warning("the backend complains: %s", error.line)
+            if self._client and not self._client.devices:  # its engine does not load; later ones are about commands
+                self._complaint = error
 
     def _take_of(self, task: Task, event: Event) -> None:
         data, runs = event.data, task is self.queue.running
@@ -176,7 +187,7 @@ class Conversation:
     def _discard(self, task: Task) -> None:
         """The end of a job that the user does not want any more; what could be gone on with stays on the disk."""
         self._end(task)
-        jobs.discard(task.folder)
+        self._unwanted.append(task.folder)
 
     def _lose(self, error: LostError) -> None:
         """The process is gone or useless: end it, and start it again for its job where that makes sense."""
@@ -196,8 +207,9 @@ class Conversation:
             self._begin(task)
             self.progress = Progress(f"Starting again after {error.after}")
         else:
-            # The next job may fare better, but for a process that is of no use or that has come and gone too often.
-            self.queue.paused = bool(self._complaint) or not error.after or not self._restarts.spend()
+            useless = bool(self._complaint) or not error.after
+            if self.queue.waiting and (useless or not self._restarts.spend()):
+                self.queue.paused = True  # else the next job may fare better
             self._fail(task, self._complaint or error, tail=tail)
         self.revision += 1
 

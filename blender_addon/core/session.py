@@ -179,6 +179,7 @@ class Session(Conversation):
         for client in self._closing:
             client.close()
         self._closing.clear()
+        self._clear_away()
         for task in list(self.queue.tasks):
             self.queue.end(task)
         if self.installing or self.state in GENERATING:

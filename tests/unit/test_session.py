@@ -170,6 +170,27 @@ def test_cancel_keeps_what_can_be_gone_on_with(make_session, tmp_path: Path) -> 
     assert [(job.folder, job.resumable) for job in jobs.unfinished([tmp_path])] == [(folder, True)]
 
 
+def test_a_cancelled_job_of_a_process_that_had_to_be_killed_leaves_nothing(make_session, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(session_module, "CANCEL_PATIENCE_S", 0.2)
+    session = make_session("deaf")
+    folder = session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: at_work(session))
+    session.cancel()
+    run_until(session, lambda: not folder.exists())
+    assert idle(session) and jobs.unfinished([tmp_path]) == []
+
+
+def test_a_command_that_came_too_late_does_no_harm(make_session, tmp_path: Path) -> None:
+    """The backend refuses it without naming a job; that is not what a later death is explained by."""
+    session = make_session("once")
+    folder = session.generate(REQUEST, tmp_path)
+    run_until(session, lambda: at_work(session) and session.client.devices)
+    error = protocol.bad_request("job 'x' does not wait.")
+    session._take(protocol.failed(error))
+    run_until(session, lambda: idle(session))
+    assert list(session.finished) == [folder] and session.problem is None
+
+
 def test_a_failed_job_is_kept(make_session, tmp_path: Path) -> None:
     session = make_session("full")
     folder = session.generate(REQUEST, tmp_path)
