@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -47,6 +48,23 @@ def read_all(kind: str, files: Sequence[Path]) -> dict[str, Answer]:
             last_words = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
             found[left.pop(0).name] = Answer("died", f"{process.returncode} {last_words}", 0, 0)
     return found
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """``data`` with a few bytes changed, added or taken out, most of them near its beginning."""
+    found = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4, 20))):
+        at = rng.randrange(max(1, len(found) if rng.random() < 0.4 else min(len(found), 300)))
+        what = rng.random()
+        if what < 0.7:
+            found[at : at + 1] = bytes([rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))])
+        elif what < 0.85:
+            found[at : at + 4] = rng.choice((b"\xff" * 4, b"\x7f\xff\xff\xff", bytes(4), b"\0\1\0\0", b"\x80\0\0\0"))
+        elif what < 0.95:
+            del found[at : at + rng.randrange(1, 9)]
+        else:
+            found[at:at] = rng.randbytes(rng.randrange(1, 9))
+    return bytes(found)
 
 
 def _picture(path: Path) -> None:

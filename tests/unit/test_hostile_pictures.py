@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import random
 import struct
 import zipfile
 import zlib
@@ -237,3 +238,22 @@ def test_a_hostile_picture_is_refused(read: dict[str, hostile.Answer], name: str
     assert answer.kind == "bad_request", answer
     assert name in answer.line and "\n" not in answer.line
     assert answer.megabytes < MOST_MB
+
+
+def test_a_damaged_picture_is_refused_or_read_and_harms_nobody(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    formats = {
+        suffix: encoded(suffix) for suffix in (".png", ".jpg", ".webp", ".tiff", ".gif", ".bmp", ".jp2", ".avif")
+    }
+    formats[".hdr"] = cv2.imencode(".hdr", NOISE.astype(np.float32) / 255)[1].tobytes()
+    formats["-progressive.jpg"] = encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    formats["-lossless.webp"] = encoded(".webp", cv2.IMWRITE_WEBP_QUALITY, 101)
+    for suffix, data in formats.items():
+        for number in range(40):
+            (tmp_path / f"{number}{suffix}").write_bytes(hostile.damaged(data, rng))
+    found = hostile.read_all("picture", sorted(tmp_path.iterdir()))
+    assert len(found) == 40 * len(formats)
+    for name, answer in found.items():
+        assert answer.kind in ("bad_request", "read"), (name, answer)
+        assert "\n" not in answer.line and answer.megabytes < MOST_MB
+    assert sum(answer.kind == "bad_request" for answer in found.values()) > 100

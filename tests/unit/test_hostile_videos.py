@@ -153,20 +153,22 @@ MADE: dict[str, Callable[[], bytes]] = {
 
 
 def variants() -> dict[str, bytes]:
-    """The movie with random bytes changed, and cut at and within every box; some of them can still be played."""
+    """Movies with random bytes changed, and cut at and within every box; some of them can still be played."""
     data, rng = clip(), random.Random(7)
     found = {
         f"cut at {at} {kind.decode()} {part}": data[: at + part] for at, kind in boxes(data) for part in (0, 7, 13)
     }
-    index = data.index(b"mdat")
-    for number in range(200):
-        other = bytearray(data)
-        for _ in range(rng.choice((1, 1, 3, 30))):
-            other[rng.randrange(index if number % 3 else len(data))] = rng.choice(
-                (0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256))
-            )
-        found[f"changed {number}"] = bytes(other)
-    return found
+    movies = {
+        "mp4": data,
+        "mkv": movie(".mkv", "libx264", (64, 32)),
+        "avi": movie(".avi", "mpeg4", (64, 32)),
+        "ts": movie(".ts", "libx264", (64, 32)),
+        "webm": movie(".webm", "libvpx-vp9", (64, 32)),
+        "mov": movie(".mov", "mjpeg", (64, 32), pixels="yuvj420p"),
+    }
+    return found | {
+        f"{number}.{kind}": hostile.damaged(whole, rng) for kind, whole in movies.items() for number in range(40)
+    }
 
 
 @pytest.fixture(scope="module")
