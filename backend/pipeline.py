@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import __version__
-from .checkpoints import FOLDER, Pace, Saved, Shelf, resumed
+from .checkpoints import FOLDER, Pace, Saved, Shelf, UnusableStateError, resumed
 from .conditioning import encode_prompts
 from .decode import decode_frames, render
 from .denoise import Canvas
@@ -141,6 +141,17 @@ def in_full(request: GenerateRequest, spec: ModelSpec) -> GenerateRequest:
     return replace(request, steps=request.steps or spec.steps, guidance=request.guidance or spec.guidance)
 
 
+def _so_far(saved: Saved) -> tuple[int, dict[str, float]]:
+    """Evaluations and seconds of the run that saved this. Raises ``UnusableStateError``."""
+    try:
+        seconds = {str(name): float(value) for name, value in saved.facts["seconds"].items()}
+        if all(0 <= value < math.inf for value in seconds.values()):
+            return int(saved.facts["evaluations"]), seconds
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UnusableStateError(f"its facts are damaged: {error!r}") from error
+    raise UnusableStateError("it took no possible time")
+
+
 def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
     """Run the request's method, or go on with it. Returns the clean canvas and the number of window evaluations."""
     checkpoints = shelf.of("sky")
@@ -148,8 +159,8 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
     def run(saved: Saved | None) -> Steps:
         evaluations, preview_s = 0, -math.inf
         if saved:
-            evaluations = int(saved.facts["evaluations"])
-            clock.go_on(saved.facts["seconds"])
+            evaluations, seconds = _so_far(saved)
+            clock.go_on(seconds)
         else:
             for name in (RESULT, MOVIE, POSTER):  # of another request
                 discard(job / name)
@@ -229,7 +240,7 @@ class Clock:
     def go_on(self, seconds: dict[str, float]) -> None:
         """Add what an earlier run took."""
         for name, value in seconds.items():
-            self.add(name, float(value))
+            self.add(name, value)
 
     def add(self, name: str, seconds: float) -> None:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)

@@ -12,7 +12,8 @@ from backend.jobs import runner, store
 from backend.media.video import probe
 from backend.pipeline import generate
 from tests.backend.test_pipeline import OracleEngine
-from tests.backend.test_resume import SMALL
+from tests.backend.test_resume import SMALL, events, interrupt
+from tests.unit.test_hostile_checkpoints import with_facts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="makes pipes and links")
 
@@ -49,3 +50,23 @@ def test_a_sky_is_made_all_the_same(tmp_path: Path, trap: str, monkeypatch: pyte
     assert not any(path.is_symlink() for path in job.path.iterdir())
     assert probe(job.path / "sky.mp4")["frames"] == SMALL.frames
     assert not (job.path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, [], {"evaluations": "x", "seconds": {}}, {"evaluations": 1e400, "seconds": {}},
+     {"evaluations": 1, "seconds": []}, {"evaluations": 1, "seconds": {"a": float("nan")}}],
+    ids=["none", "list", "word", "infinite", "no times", "NaN"],
+)  # fmt: skip
+def test_facts_that_make_no_sense_are_not_gone_on_from(
+    tmp_path: Path, facts: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.measuring.figures", lambda *_, **__: {})
+    monkeypatch.setattr("backend.measuring.text_figures", lambda *_, **__: {})
+    job = store.create(tmp_path / "job", SMALL)
+    interrupt(events(SMALL, job.path), 12)
+    saved = list((job.path / "checkpoint").glob("*.safetensors"))
+    assert saved
+    for path in saved:
+        path.write_bytes(with_facts(facts=facts)(path.read_bytes()))
+    assert runner.run(job, generate, lambda _: None, engine=OracleEngine()).type == "done"
