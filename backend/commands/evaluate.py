@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import shlex
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.suite import PROMPTS, Settings, Tally, read_prompts
+from ..media.files import open_input
 from ..protocol import ErrorKind, Event, SkyloopError, bad_request
 from .errors import FailedError
 from .generate import check_folder
@@ -50,15 +52,11 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
 
 def _video(path: Path) -> Path:
     """The video at ``path``, which may be a job folder. Raises ``SkyloopError(bad_request)`` when it cannot be read."""
-    try:
-        if path.is_dir():
-            path = path / "sky.mp4"
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise bad_request(f"{path} is empty.", "Give an equirectangular video.")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise bad_request(f"{str(path)[:200]} cannot be read ({reason}).", "Give an equirectangular video.") from error
+    with contextlib.suppress(OSError):  # such as a name that is too long: opening it says so
+        path = path / "sky.mp4" if path.is_dir() else path
+    with open_input(path, sys.maxsize) as file:
+        if not file.read(1):
+            raise bad_request(f"{path} is empty.", "Give an equirectangular video.")
     return path
 
 

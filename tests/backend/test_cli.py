@@ -498,11 +498,14 @@ def test_the_bar_shows_the_share_and_the_time_left(done: int, total: int, shown:
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda path: None, "No such file"),
+        (lambda path: None, "is not there"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.mkdir(), "No such file"),
+        (lambda path: path.mkdir(), "is not there"),
+        pytest.param(
+            lambda path: os.mkfifo(path), "is no file", marks=pytest.mark.skipif(os.name != "posix", reason="")
+        ),
     ],
-    ids=["missing", "empty", "folder without a video"],
+    ids=["missing", "empty", "folder without a video", "pipe"],
 )
 def test_evaluate_refuses_what_is_no_file(tmp_path: Path, make: Callable[[Path], object], named: str) -> None:
     path = tmp_path / "video.mp4"
