@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ class Sparing:
 
     def __init__(self, model: VideoModel) -> None:
         self.model, self.device, self.halo, self.spec = model, model.device, model.halo, model.spec
+        self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
 
     def encode_text(self, texts: Sequence[str]) -> Any:
         return self.model.encode_text(texts)
@@ -48,27 +50,29 @@ class Sparing:
         return torch.cat([self.predict(x[p], sigma, views[p], prompts[p], negative, guidance) for p in parts])
 
     def decode(self, latents: Tensor) -> Tensor:
-        return self._in_parts(self.model.decode, latents, self.halo, self.spec.ratio)
+        return self._in_parts("decode", latents, self.halo, self.spec.ratio)
 
     def encode(self, frames: Tensor) -> Tensor:
-        return self._in_parts(self.model.encode, frames, self.halo * self.spec.ratio, 1 / self.spec.ratio)
+        return self._in_parts("encode", frames, self.halo * self.spec.ratio, 1 / self.spec.ratio)
 
-    def _in_parts(self, convert: Callable[[Tensor], Tensor], x: Tensor, halo: int, scale: float) -> Tensor:
-        """``convert`` (N, C, H, W) to ``scale`` times the size, frame by frame or in halves along the longer side."""
+    def _in_parts(self, way: str, x: Tensor, halo: int, scale: float) -> Tensor:
+        """Convert (N, C, H, W) to ``scale`` times the size, frame by frame or in halves along the longer side."""
         axis = 2 if x.shape[2] >= x.shape[3] else 3
         cell = halo // self.halo if self.halo else 1
         middle = x.shape[axis] // cell // 2 * cell
         can = len(x) > 1 or middle > halo
-        whole = tried(lambda: convert(x), self.device, again=can)
-        if whole is not None:
-            return whole
-        _logger.warning("out of memory with a picture of %s; going on in parts", tuple(x.shape))
+        if not can or x.numel() < self._too_large[way]:
+            whole = tried(lambda: getattr(self.model, way)(x), self.device, again=can)
+            if whole is not None:
+                return whole
+            self._too_large[way] = x.numel()
+            _logger.warning("out of memory with a picture of %s; going on in parts", tuple(x.shape))
         if len(x) > 1:
-            return torch.cat([self._in_parts(convert, frame, halo, scale) for frame in x.split(1)])
+            return torch.cat([self._in_parts(way, frame, halo, scale) for frame in x.split(1)])
         parts = []
         for start, stop in ((0, middle), (middle, x.shape[axis])):
             low, high = max(0, start - halo), min(x.shape[axis], stop + halo)
-            part = self._in_parts(convert, x.narrow(axis, low, high - low), halo, scale)
+            part = self._in_parts(way, x.narrow(axis, low, high - low), halo, scale)
             parts.append(part.narrow(axis, round((start - low) * scale), round((stop - start) * scale)))
         return torch.cat(parts, axis)
 
