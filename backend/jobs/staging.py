@@ -92,7 +92,7 @@ def publish(job: Job, folder: Path, outputs: Sequence[str] = OUTPUTS) -> None:
     ``outputs`` are the video, the others, and ``result.json``, which goes first and comes last, so whoever finds one
     finds the files that belong to it. Raises ``SkyloopError`` when a file cannot be replaced, as on Windows while a
     player shows it; the new files are then kept in a folder of their own, which the error names, and the earlier
-    result stays if its video did.
+    result stays if its video did. On a full disk all stays as it is, for :func:`recover` to go on with.
     """
     failure = None
     with job.locked():
@@ -103,6 +103,9 @@ def publish(job: Job, folder: Path, outputs: Sequence[str] = OUTPUTS) -> None:
             _carry_out(plan, job.path, folder)
         except SkyloopError as error:
             failure = error
+    if failure and failure.kind is ErrorKind.DISK_FULL:
+        hint = "Free some space and start the same command again: the sky is done and only has to be moved."
+        raise SkyloopError(failure.kind, failure.message, hint) from failure
     if failure:
         kept = _keep(job.path, folder)
         hint = f"Close what shows the old one; the new files are in {kept}."
@@ -188,9 +191,10 @@ def _keep(stage: Path, folder: Path) -> Path:
     """Give a stage whose files could not be moved a name that its owner sees, and return that."""
     kept = folder / stage.name.removeprefix(".")
     with writing(kept):
-        for name in (_PLAN, ".lock"):
-            (stage / name).unlink(missing_ok=True)
         stage.rename(kept)
+    for name in (_PLAN, ".lock"):
+        with contextlib.suppress(OSError):
+            (kept / name).unlink(missing_ok=True)
     return kept
 
 
