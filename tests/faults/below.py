@@ -19,7 +19,7 @@ from unittest import mock
 from backend.protocol import Event
 
 from .kills import Undisturbed
-from .work import Figure, Forked, Part, Send, eager, fingerprint, fork, oracle_engine, run_job, tiny, untidy
+from .work import Figure, Forked, Part, Send, eager, fingerprint, fork, oracle_engine, run_job, tiniest, untidy
 
 FULL_DISKS = 60
 STRACED = 40
@@ -79,13 +79,13 @@ def full_disk(part: Part, reference: Undisturbed, size_kb: int) -> None:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(disk)], check=True)
         wrong: list[str] = []
         with eager(), mock.patch("backend.jobs.runner.check_space", lambda *_: None):
-            last = run_job(disk / "job", tiny(), oracle_engine(), lambda event: None)
+            last = run_job(disk / "job", tiniest(), oracle_engine(), lambda event: None)
             if last.type == "failed" and last.data["kind"] != "disk_full":
                 wrong.append(f"{last.data}")
             if last.type == "failed" and fingerprint(disk / "job"):
                 wrong.append("a failed job has a result")
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-            if (again := run_job(disk / "job", tiny(), oracle_engine(), lambda event: None)).type != "done":
+            if (again := run_job(disk / "job", tiniest(), oracle_engine(), lambda event: None)).type != "done":
                 wrong.append(f"again with room: {again.data}")
         if fingerprint(disk / "job") != reference.made:
             wrong.append("the result differs")
@@ -117,8 +117,8 @@ def straced(part: Part, reference: Undisturbed, draw: random.Random) -> None:
         "did not expect" in last.data["message"] or (fault == errno.ENOSPC) != (last.data["kind"] == "disk_full")
     ):
         wrong.append(f"{last.data}")
-    if last is None or last.type != "done":
-        again = fork(lambda send: run_job(folder, tiny(), oracle_engine(), send), part.scratch / "output.txt")
+    if last is None or last.type != "done" or untidy(folder):
+        again = fork(lambda send: run_job(folder, tiniest(), oracle_engine(), send), part.scratch / "output.txt")
         if (end := again.finish(LIMIT_S)) is None or end.type != "done":
             wrong.append(f"again: {end and end.data}")
     if fingerprint(folder) != reference.made:
@@ -135,7 +135,7 @@ def _traced(part: Part, folder: Path, options: list[str]) -> Event | None:
         while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
             time.sleep(0.01)
         with eager():
-            last = run_job(folder, tiny(), oracle_engine(), lambda event: None)
+            last = run_job(folder, tiniest(), oracle_engine(), lambda event: None)
         try:
             send(last)
         except OSError:  # this was the call that was to fail

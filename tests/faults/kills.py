@@ -42,7 +42,7 @@ from .work import (
 
 WANTED = 200
 WANTED_REAL = 10
-MOST_A_PHASE = 2  # kills of one job in one phase
+MOST_A_PHASE = 3  # kills of one job in one phase
 ATTEMPT_LIMIT_S = 300.0
 PUBLISH = "publish"
 _PUBLISH_S = 0.03  # from the last figure to the end of the process

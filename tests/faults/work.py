@@ -162,6 +162,11 @@ def tiny() -> GenerateRequest:
     return replace(_BASE, flat=True, wrap=True, height=256, steps=2)
 
 
+def tiniest() -> GenerateRequest:
+    """One window and every call on a file that a job makes, for what is about those alone."""
+    return replace(tiny(), width=128, height=128, steps=3)
+
+
 def _make_inputs(folder: Path) -> dict[str, Path]:
     """A photo, a mask and an earlier sky, the same bytes wherever they are made."""
     import numpy as np
