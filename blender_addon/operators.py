@@ -216,7 +216,7 @@ class SKYLOOP_OT_resume_job(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            folder = jobs.known(Path(self.job), places.roots())
+            folder = jobs.known(Path(self.job), session.current().roots())
             session.current().resume_for(context.scene, jobs.read(folder))
         except SkyloopError as error:
             return refused(self, error)
@@ -234,11 +234,13 @@ class SKYLOOP_OT_delete_job(bpy.types.Operator):
     job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        ask = context.window_manager.invoke_confirm
+        name = Path(self.job).name
+        return ask(self, event, title=self.bl_label, message=name, confirm_text="Delete", icon="WARNING")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            session.current().delete(jobs.known(Path(self.job), places.roots()))
+            session.current().delete(jobs.known(Path(self.job), session.current().roots()))
         except SkyloopError as error:
             return refused(self, error)
         session.wake()
@@ -348,7 +350,7 @@ class SKYLOOP_OT_open_folder(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            folder = jobs.known(Path(self.path), places.roots())
+            folder = jobs.known(Path(self.path), session.current().roots())
         except SkyloopError as error:
             return refused(self, error)
         return bpy.ops.wm.path_open(filepath=str(folder))

@@ -45,6 +45,7 @@ class BlenderSession(Session):
         self.fresh = True  # nothing has been looked up yet: during ``register`` Blender's data cannot be read
         self.images = bpy.utils.previews.new()
         self.targets: dict[Path, int] = {}  # by job, the session_uid of the scene that asked for it
+        self._made_in: set[Path] = set()
         self.history: list[jobs.Listed] = []
         self.unfinished: list[jobs.Listed] = []
         self.just_done: Path | None = None  # finished but not applied: offered by the panel
@@ -60,7 +61,12 @@ class BlenderSession(Session):
     def generate_for(self, scene: bpy.types.Scene, request: GenerateRequest) -> Path:
         folder = self.generate(request, places.output_root())
         self.targets[folder], self.just_done = scene.session_uid, None
+        self._made_in.add(folder.parent)
         return folder
+
+    def roots(self) -> list[Path]:
+        """The folders whose jobs a button may touch: those of this file and user, and where this Blender made some."""
+        return [*places.roots(), *self._made_in]
 
     def resume_for(self, scene: bpy.types.Scene, job: jobs.Job) -> None:
         self.resume_job(job)
@@ -73,7 +79,7 @@ class BlenderSession(Session):
             raise SkyloopError(
                 ErrorKind.BAD_REQUEST, "A World of this file shows this sky.", "Remove that World first."
             )
-        jobs.delete(folder, places.roots())
+        jobs.delete(folder, self.roots())
         self._forget(folder)
         self.scan_history()
 

@@ -179,9 +179,13 @@ class Session(Conversation):
         for client in self._closing:
             client.close()
         self._closing.clear()
-        self._clear_away()
+        cancelling = self.queue.running if self.state is State.CANCELLING else None
         for task in list(self.queue.tasks):
-            self.queue.end(task)
+            if task.leaving or task is cancelling:
+                self._discard(task)
+            else:
+                self.queue.end(task)
+        self._clear_away()
         if self.installing or self.state in GENERATING:
             self._enter(State.READY)
 

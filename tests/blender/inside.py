@@ -308,16 +308,20 @@ def open_other_file(args: dict[str, Any]) -> Any:
     finish(session)
     session.release()
     session.runtime.mode = "ok"
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.output_folder = str(Path(args["answer"]).with_name("chosen once"))
     press_generate()
+    preferences.output_folder = ""
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.context.scene.world = bpy.data.worlds.new("Other")
     finish(session)
     turn_until(session, lambda: session._scan is None)
+    made = part("blender_addon.core.jobs").known(session.just_done, session.roots())
     return {
+        "can_be_opened": made == session.just_done,
         "state_after_load": still,
         "world": bpy.context.scene.world.name,
         "offered": session.just_done.name,
-        "history": [str(job.folder) for job in session.history],
     }
 
 

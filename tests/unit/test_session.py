@@ -180,6 +180,16 @@ def test_a_cancelled_job_of_a_process_that_had_to_be_killed_leaves_nothing(make_
     assert idle(session) and jobs.unfinished([tmp_path]) == []
 
 
+def test_what_was_cancelled_when_blender_quits_is_not_offered_again(make_session, tmp_path: Path) -> None:
+    session = make_session("deaf")
+    folders = [session.generate(REQUEST, tmp_path) for _ in range(3)]
+    run_until(session, lambda: at_work(session))
+    session.remove(folders[1])
+    session.cancel()
+    session.close()
+    assert [job.folder for job in jobs.unfinished([tmp_path])] == [folders[2]]
+
+
 def test_a_command_that_came_too_late_does_no_harm(make_session, tmp_path: Path) -> None:
     """The backend refuses it without naming a job; that is not what a later death is explained by."""
     session = make_session("once")
