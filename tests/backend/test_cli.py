@@ -530,7 +530,7 @@ BAD_EVALUATIONS = {
     "no minutes": (["--suite", "--out", "{out}", "--minutes", "0"], "minutes 0"),
     "size": (["--suite", "--out", "{out}", "--size", "512x512"], "twice as wide"),
     "report on nothing": (["--suite", "--out", "{out}", "--report-only"], "has no skies"),
-    "missing prompts": (["--suite", "--out", "{out}", "--prompts", "{out}/none.txt"], "none.txt cannot be read"),
+    "missing prompts": (["--suite", "--out", "{out}", "--prompts", "{out}/none.txt"], "none.txt is not there"),
     "folder in a file": (["--suite", "--out", __file__ + "/below"], "is a file"),
 }
 
