@@ -37,8 +37,10 @@ from .media.files import atomic_write, discard, open_read, sweep_parts
 from .media.reading import MAX_BYTES
 from .media.segments import Segments
 from .media.stills import write_png
+from .memory import NOTE, ran_out
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
+from .models.sparing import Sparing
 from .protocol import Event, GenerateRequest, SkyloopError, phase
 
 if TYPE_CHECKING:
@@ -74,9 +76,11 @@ def generate(
     engine, clock, pace = engine or Engine(), Clock(), pace or Pace()
     yield phase("load", 0, 1, "model")
     with clock("load"):
-        model = engine.model(request.model, request.device)
+        model, fields = engine.model(request.model, request.device), Fields(job)
+        if ran_out(job):
+            fields, model = Fields(job, memory_bytes=0), Sparing(model, most_windows=1)
         engine.reset_peak(model.device)
-        task = Task(model, in_full(request, model.spec), encode_prompts(model, request), Fields(job))
+        task = Task(model, in_full(request, model.spec), encode_prompts(model, request), fields)
         shelf = Shelf(job / FOLDER, identity(task, engine), pace)
     yield phase("load", 1, 1, "model")
     canvas, evaluations = yield from compose(task, job, shelf, clock)
@@ -99,6 +103,7 @@ def generate(
     }
     atomic_write(job / RESULT, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     shelf.clear()
+    discard(job / NOTE)
     yield Event(type="done", data={"result": result})
 
 

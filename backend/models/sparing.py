@@ -25,8 +25,10 @@ class Sparing:
     makes them exactly what they are in the whole.
     """
 
-    def __init__(self, model: VideoModel) -> None:
-        self.model, self.device, self.halo, self.spec = model, model.device, model.halo, model.spec
+    def __init__(self, model: VideoModel, most_windows: int = 1 << 10) -> None:
+        """``most_windows``: to begin with."""
+        self.model, self.device, self.halo = model, model.device, model.halo
+        self.spec = replace(model.spec, window_batch=min(most_windows, model.spec.window_batch))
         self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
 
     def encode_text(self, texts: Sequence[str]) -> Any:

@@ -220,6 +220,18 @@ def test_a_result_whose_movie_has_changed_is_made_again(tmp_path: Path) -> None:
     assert essence(tmp_path / "job") == whole
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_a_job_that_the_system_ended_for_want_of_memory_goes_on_with_less(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = CountingEngine()
+    monkeypatch.setattr("backend.memory.out_of_memory_kills", lambda: 10**9)
+    list(events(SMALL, begun, engine))
+    assert {shape[0] for shape, _, _ in engine.oracle.calls} == {1}
+    assert (begun / "sky.mp4").is_file()
+    assert not (begun / ".memory").exists()
+
+
 def test_checkpoints_take_their_share_of_the_time() -> None:
     now_s = 0.0
     pace = Pace(share=0.02, now=lambda: now_s)
