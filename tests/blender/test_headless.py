@@ -67,35 +67,25 @@ def test_a_prompt_becomes_a_scene(start, blender: Blender, tmp_path: Path) -> No
 
 
 def test_the_real_engine_ends_as_a_scene_that_plays(blender: Blender, repository: Path, tmp_path: Path) -> None:
+    """Though the process that computes is killed in the middle, where that can be done."""
     about = runtime.status("backend")
     if not about["ready"]:
         pytest.skip("no private runtime: python3 -m tests makes it")
-    request = [
-        "storm over the sea",
-        "--size",
-        "256x128",
-        "--frames",
-        "4",
-        "--steps",
-        "2",
-        "--fov",
-        "110",
-        "--seed",
-        "3",
-    ]
-    command = [
-        sys.executable,
-        "-m",
-        "blender_addon",
-        *request,
-        "--out",
-        str(tmp_path),
-        "--blender",
-        str(blender.python),
-    ]
+    small = ["--size", "256x128", "--frames", "4", "--steps", "2", "--fov", "110", "--seed", "3"]
+    request = ["storm over the sea", *small]
+    places = ["--out", str(tmp_path), "--blender", str(blender.python)]
+    command = [sys.executable, "-m", "blender_addon", *request, *places]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(command, cwd=repository, env=env, stderr=subprocess.PIPE, text=True)
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "Composing" in line and Path("/proc").is_dir():
+            assert [os.kill(pid, signal.SIGKILL) for pid in _descendants(process.pid) if _runs_backend(pid)]
+            break
+    said += process.communicate(timeout=600)[1]
+    assert process.returncode == 0, said
+    assert "Starting again after" in said or not Path("/proc").is_dir()
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["request"]["seed"] == 3 and {"seam", "loop"} <= set(result["figures"])
     shots = [[frame, yaw, pitch] for frame in (1, 3, 5) for yaw, pitch in ((0, 0), (120, 40), (-120, 20), (60, -30))]
@@ -170,6 +160,17 @@ def test_a_later_run_replaces_the_results(start, tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     assert result["request"]["seed"] == 2
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+def _descendants(pid: int) -> list[int]:
+    found = [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return found + [below for child in found for below in _descendants(child)]
+
+
+def _runs_backend(pid: int) -> bool:
+    return b"backend\0stdio" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _processes_with(text: str) -> list[str]:
