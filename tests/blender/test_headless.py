@@ -77,6 +77,7 @@ def test_the_real_engine_ends_as_a_scene_that_plays(blender: Blender, repository
     command = [sys.executable, "-m", "blender_addon", *request, *places]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(command, cwd=repository, env=env, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
     said = ""
     for line in process.stderr:
         said += line
