@@ -10,7 +10,6 @@ from the segments of its movie that are there. Its result is the same, bit for b
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -32,7 +31,7 @@ from .edit import Edit
 from .engine import Engine
 from .fields import Fields
 from .inputs import check_inputs, source_video
-from .jobs.store import is_file, result_in
+from .jobs.store import is_file
 from .media.files import atomic_write, discard, open_read, sweep_parts
 from .media.reading import MAX_BYTES
 from .media.segments import Segments
@@ -41,7 +40,7 @@ from .memory import NOTE, ran_out
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
 from .models.sparing import Sparing
-from .protocol import Event, GenerateRequest, SkyloopError, phase
+from .protocol import Event, GenerateRequest, phase
 
 if TYPE_CHECKING:
     from .evaluation.spatial import ReferenceView
@@ -68,9 +67,6 @@ def generate(
     what torch and the disk raise.
     """
     request.validated()
-    if result := finished(job, request):
-        yield Event(type="done", data={"result": result})
-        return
     sweep_parts(job)
     check_inputs(request)
     engine, clock, pace = engine or Engine(), Clock(), pace or Pace()
@@ -101,9 +97,9 @@ def generate(
         "figures": found,
         "files": {name: facts_of(job / name) for name in (MOVIE, POSTER)},
     }
+    discard(job / NOTE)
     atomic_write(job / RESULT, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     shelf.clear()
-    discard(job / NOTE)
     yield Event(type="done", data={"result": result})
 
 
@@ -115,16 +111,6 @@ def facts_of(path: Path) -> dict[str, Any]:
     """Size in bytes and digest of a file, which must not be a link."""
     with open_read(path, MAX_BYTES) as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def finished(job: Path, request: GenerateRequest) -> dict[str, Any] | None:
-    """The content of ``result.json`` if it is of this request and its files are what they were."""
-    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError, SkyloopError):
-        result = result_in(job) or {}
-        whole = all(facts_of(job / name) == result["files"][name] for name in (MOVIE, POSTER))
-        if whole and result["request"] == request.to_json():
-            return result
-    return None
 
 
 def identity(task: Task, engine: Engine) -> str:
