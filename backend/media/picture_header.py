@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-_MAX_HEADER_LINE = 100
+_MAX_RADIANCE_HEADER_BYTES = 1 << 16
 _MAX_CHUNKS = 500_000
 _TIFF_PACKINGS = {0, 1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none told, none, fax, LZW, JPEG, Deflate, PackBits
 _BOX_FORMATS = {b"\xff\x4f\xff\x51": 8, b"ispe": 8}  # JPEG 2000's code stream and AVIF: marker, and where the size is
@@ -19,7 +19,7 @@ _BOX_FORMATS = {b"\xff\x4f\xff\x51": 8, b"ispe": 8}  # JPEG 2000's code stream a
 def size_in_header(data: bytes) -> tuple[int, int] | None:
     """Width and height that a file of a known format tells of itself; None when it does not, or in another format."""
     if data.startswith(b"\xff\xd8"):
-        return next(((width, height) for marker, width, height in jpeg_frames(data) if marker), None)
+        return _jpeg_size(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
         return _png_size(data)
     if data[:4] in (b"II*\0", b"MM\0*"):
@@ -40,20 +40,24 @@ def size_in_header(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def jpeg_frames(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, width and height of a JPEG's frame headers, up to its first scan."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """The size in the first frame header. Odd bytes between markers are passed over, as libjpeg does."""
+    at = data.find(b"\xff", 2)
+    while 0 <= at <= len(data) - 9:
         marker = data[at + 1]
-        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:  # fill, and those that stand alone
-            at += 1 if marker == 0xFF else 2
-            continue
         if marker in (0xD8, 0xD9, 0xDA):
-            return
+            break
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, at + 5)
-            yield marker, width, height
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            return width, height
+        if marker == 0xFF:  # fill
+            at += 1
+        elif marker <= 0x01 or 0xD0 <= marker <= 0xD7:  # none, and those that stand alone
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at = data.find(b"\xff", at)
+    return None
 
 
 def ifd(data: bytes) -> dict[int, int]:
@@ -118,12 +122,11 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _radiance_size(data: bytes) -> tuple[int, int] | None:
-    """Lines up to the first empty one, then the size; none so long that a reader would take it for two."""
-    head, _, rest = data[:4096].partition(b"\n\n")
+    """The size after the first empty line, and none before it: the decoder cuts long lines, and may see an empty one
+    where there is none."""
+    head, _, rest = data[:_MAX_RADIANCE_HEADER_BYTES].partition(b"\n\n")
     found = re.match(rb"-Y (\d{1,9}) \+X (\d{1,9})\n", rest)
-    if not found or b"\0" in head or any(len(line) > _MAX_HEADER_LINE for line in head.split(b"\n")):
-        return None
-    return int(found[2]), int(found[1])
+    return (int(found[2]), int(found[1])) if found and b"-Y" not in head and b"\0" not in head else None
 
 
 def _largest_in_boxes(data: bytes) -> tuple[int, int] | None:

@@ -194,7 +194,7 @@ MADE: dict[str, Callable[[], bytes]] = {
     "avif bomb": lambda: avif(65_000, 65_000),
     "radiance bomb": lambda: radiance(b"", b"-Y 60000 +X 60000\n"),
     "radiance with a decoy": lambda: radiance(b"# -Y 8 +X 8\n", b"-Y 60000 +X 60000\n"),
-    "radiance with a line for two": lambda: radiance(b"#" * 127 + b"\n\n-Y 8 +X 8\n", b"-Y 60000 +X 60000\n"),
+    "radiance with a line for two": lambda: radiance(b"#" * 127 + b"\n-Y 60000 +X 60000\n", b"-Y 8 +X 8\n"),
     "radiance without its pixels": lambda: radiance(b"", b"-Y 2000 +X 2000\n"),
 }  # fmt: skip
 for name in (".png", ".jpg", ".webp", ".tiff", ".gif", ".bmp", ".jp2", ".avif"):
