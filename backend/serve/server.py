@@ -79,6 +79,7 @@ class Server:
         self._parent = parent
         self._settings = settings or Settings()
         self._queue = JobQueue(emit)
+        self._devices: list[dict[str, Any]] = []
         self._watched: tuple[Queued, Watchdog] | None = None
         self._ended = threading.Event()
 
@@ -157,44 +158,45 @@ class Server:
             self._emit(self._failed(_unloadable(error)))
             self._queue.drop_all()
             return 1
-        idle_s: float | None = None  # nothing is loaded yet
-        while True:
-            try:
-                item = self._queue.take(idle_s)
-            except TimeoutError:
-                item, idle_s = Command(type="unload"), None
-                self._do(item, machinery, answer=False)
-                continue
-            if item is None:
-                break
-            if isinstance(item, Queued):
-                self._run_job(item, machinery)
-                idle_s = self._settings.idle_unload_s
-            else:
-                self._do(item, machinery)
+        self._work(machinery)
         self._queue.drop_all()
         return 0
 
+    def _work(self, machinery: Machinery) -> None:
+        idle_s: float | None = None  # until memory is given back; nothing is loaded yet
+        while not self._queue.stopping:
+            try:
+                item = self._queue.take(idle_s)
+            except TimeoutError:
+                _logger.info("idle: the model's memory is given back")
+                self._guarded(machinery.engine.unload)
+                idle_s = None
+                continue
+            if isinstance(item, Queued):
+                self._run_job(item, machinery)
+                idle_s = self._settings.idle_unload_s
+            elif item and item.type == "probe":
+                self._guarded(lambda: self._hello(machinery.devices()))
+            elif item and self._guarded(machinery.engine.unload):
+                self._emit(Event(type="accepted"))
+
     def _hello(self, devices: list[dict[str, Any]]) -> None:
+        self._devices = devices
         data = {"protocol": PROTOCOL_VERSION, "version": __version__, "devices": devices}
         self._emit(Event(type="hello", data=data))
 
-    def _do(self, command: Command, machinery: Machinery, *, answer: bool = True) -> None:
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        """Do something with the engine between two jobs; returns whether that went well, or says why not."""
         try:
-            if command.type == "probe":
-                self._hello(machinery.devices())
-                return
-            machinery.engine.unload()
-            if answer:
-                self._emit(Event(type="accepted"))
-            else:
-                _logger.info("idle for long: the model's memory has been given back")
+            act()
         except Exception as error:  # the request boundary of unload and probe
-            _logger.exception("%s failed", command.type)
+            _logger.exception("the engine does not answer")
             self._emit(self._failed(error))
+            return False
+        return True
 
     def _run_job(self, queued: Queued, machinery: Machinery) -> None:
-        watch = Watchdog(self._settings.limits, on_processor=_on_processor(queued.job, machinery))
+        watch = Watchdog(self._settings.limits, on_processor=self._on_processor(queued.job))
 
         def between(event: Event) -> None:
             watch.heard(event)
@@ -221,6 +223,13 @@ class Server:
         except runner.PutBack:
             self._watched = None
             self._queue.put_back()
+
+    def _on_processor(self, job: store.Job) -> bool:
+        best = self._devices[0]["id"] if self._devices else "cpu"
+        with contextlib.suppress(SkyloopError, OSError):
+            device = job.request().device
+            return (best if device == "auto" else device) == "cpu"
+        return True
 
     def _with_log(self, event: Event) -> Event:
         """A failure without a log of the job has this process's."""
@@ -250,6 +259,7 @@ class Server:
 
     def _give_up(self, queued: Queued, watch: Watchdog) -> None:
         """The engine is stuck where no exception can reach it: say so and end the process, which frees the device."""
+        threading.Timer(_GRACE_S, os._exit, (EXIT_STUCK,)).start()  # also where nobody reads what is said here
         job = queued.job
         error = SkyloopError(
             ErrorKind.DEVICE_LOST,
@@ -276,11 +286,3 @@ def _unloadable(error: Exception) -> Exception:
         f"The generator's libraries cannot be loaded ({reason}).",
         "Use Install Anew in the Skyloop preferences, or remove the folder of its runtime.",
     )
-
-
-def _on_processor(job: store.Job, machinery: Machinery) -> bool:
-    with contextlib.suppress(SkyloopError):
-        device = job.request().device
-        best = next((d["id"] for d in machinery.devices()), "cpu")
-        return (best if device == "auto" else device) == "cpu"
-    return True

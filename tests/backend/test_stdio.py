@@ -448,10 +448,11 @@ def start():
     global child
     answers = subprocess.PIPE if place == "unread" else subprocess.DEVNULL
     child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=answers)
-    child.stdin.write(command.encode() + b"\n" + b"?\n" * (2000 if place == "unread" else 0))
-    child.stdin.flush()
+    child.stdin.write(command.encode() + b"\n"); child.stdin.flush()
     while not os.path.exists(preview):
         time.sleep(0.01)
+    if place == "unread":
+        child.stdin.write(b"?\n" * 2000); child.stdin.flush()  # more answers than the pipe holds
 if place == "main":
     start()
 else:
