@@ -187,7 +187,7 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     request, charts = task.request, canvas.charts
     width, height, middle = request.width, request.height, request.frames // 2
     segments = Segments(job / FOLDER, width, height, request.fps, request.frames)
-    done = segments.done() if (job / POSTER).is_file() else 0
+    done = segments.done() if is_file(job / POSTER) else 0
     spans = segments.spans[done:]
     with clock("decode"):
         edit = Edit(request, spans[0].start) if request.source and spans else None
