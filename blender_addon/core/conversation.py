@@ -43,7 +43,7 @@ class Conversation:
         self._restarts = RestartBudget()
         self._clock = TickClock()
         self._cancel_by_s = 0.0  # by that clock
-        self._phase_began = 0.0
+        self._phase_began, self._phase_from = 0.0, 0.0  # when, and at which share of it: a resumed job's is above 0
 
     def _follow_backend(self, end: float) -> None:
         """Take in what the process has said, until ``time.monotonic()`` is about ``end``, and what has become of it."""
@@ -136,7 +136,7 @@ class Conversation:
 
     def _follow_phase(self, progress: Progress) -> None:
         if progress.name != self.progress.name:
-            self._phase_began = time.monotonic()
+            self._phase_began, self._phase_from = time.monotonic(), progress.factor
         self.progress = progress
         self.revision += 1
 

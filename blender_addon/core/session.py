@@ -58,9 +58,10 @@ class Session(Conversation):
         if self.queue.paused:
             return f"Paused. {self.progress.text}"
         elapsed_s, share = time.monotonic() - self._phase_began, self.progress.factor
-        if elapsed_s < LEFT_AFTER_S or not 0.02 < share < 1.0:
+        gained = share - self._phase_from
+        if elapsed_s < LEFT_AFTER_S or gained <= 0.02 or share >= 1.0:
             return self.progress.text
-        left_s = round(elapsed_s * (1 - share) / share)
+        left_s = round(elapsed_s * (1 - share) / gained)
         return f"{self.progress.text}, {left_s // 60}:{left_s % 60:02d} left"
 
     @property
@@ -106,7 +107,7 @@ class Session(Conversation):
     def resume(self) -> None:
         """Go on after :meth:`pause`, or after the queue was held because the generator does not work."""
         self.queue.paused = False
-        self._phase_began = time.monotonic()
+        self._phase_began, self._phase_from = time.monotonic(), self.progress.factor
         self._send(Command(type="resume"))
         self._go_on()
         self.revision += 1

@@ -258,6 +258,11 @@ def test_the_time_left_follows_the_pace_of_the_phase(make_session, monkeypatch) 
         now[0] = at
         session._follow_phase(session_module.Progress("layout", done, 100, "window"))
     assert session.progress_text == "Composing the sky: 20 %, 2:00 left"
+    session._follow_phase(session_module.Progress("load", 0, 1, "model"))
+    for done, at in ((50, 200.0), (60, 210.0)):  # a resumed job begins in the middle
+        now[0] = at
+        session._follow_phase(session_module.Progress("layout", done, 100, "window"))
+    assert session.progress_text == "Composing the sky: 60 %, 0:40 left"
     monkeypatch.undo()
 
 
