@@ -19,7 +19,7 @@ from .denoise import Canvas, Schedule, denoise, white_noise
 from .evaluation.borders import border_arcs
 from .evaluation.fidelity import fidelity
 from .evaluation.files import read_film
-from .evaluation.metrics import figures
+from .evaluation.metrics import PARTS, measured
 from .evaluation.spatial import ReferenceView
 from .evaluation.text import text_figures
 from .fields import Fields
@@ -39,8 +39,9 @@ def measure(
     request, fov = task.request, window_fov(canvas, task.model.spec)
     if reference is None:
         reference = yield from sample_references(task, fov, shelf=shelf)
-    film = read_film(movie)
-    found = figures(
+    film, found = read_film(movie), dict[str, Any]()
+    total = measuring_steps(task, fov)
+    parts = measured(
         film.frames,
         fps=film.fps,
         gap=film.gap,
@@ -50,12 +51,15 @@ def measure(
         reference=reference,
         arcs=border_arcs(canvas.charts, canvas.windows),
     )
+    for number, part in enumerate(parts, 1):
+        found |= part
+        yield phase("measure", total - PARTS - 1 + number, total)
     if not request.flat:
         found |= text_figures(film.frames[::5], request.prompt, request.regions)
     if request.image:
         picture, known = picture_pixels(request)
         found |= fidelity(film.frames, picture, known, flat=request.flat)
-    yield phase("measure", measuring_steps(task, fov), measuring_steps(task, fov))
+    yield phase("measure", total, total)
     return found
 
 
@@ -65,8 +69,8 @@ def reference_angles_deg(task: Task, fov: float) -> list[float]:
 
 
 def measuring_steps(task: Task, fov: float) -> int:
-    """Steps of progress: those of all references, and one for the figures."""
-    return len(reference_angles_deg(task, fov)) * task.request.steps + 1
+    """Steps of progress: those of all references, and of the figures."""
+    return len(reference_angles_deg(task, fov)) * task.request.steps + PARTS + 1
 
 
 def sample_references(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -36,11 +36,17 @@ PASS: dict[str, tuple[float, float]] = {
     "flicker_line": (0.0, 3.0),
 }
 
+PARTS = 9
 _VIEW_PX = 128
 _POLES = {"zenith": 90, "nadir": -90}
 
 
-def figures(
+def figures(frames: np.ndarray, **options: Any) -> dict[str, Any]:
+    """All figures of :func:`measured`. Several seconds of work at 2048x1024."""
+    return {name: value for part in measured(frames, **options) for name, value in part.items()}
+
+
+def measured(
     frames: np.ndarray,
     *,
     fps: float,
@@ -50,8 +56,9 @@ def figures(
     reference: Sequence[ReferenceView] | None = None,
     gap: int | None = None,
     arcs: Arcs | None = None,
-) -> dict[str, Any]:
-    """Every figure that frames (T, H, W, 3) uint8 allow; ``spatial`` and ``temporal`` say what each of them is.
+) -> Iterator[dict[str, Any]]:
+    """Every figure that frames (T, H, W, 3) uint8 allow, a few at a time, at most :data:`PARTS` times; ``spatial`` and
+    ``temporal`` say what each of them is.
 
     ``loop``: the first frame follows the last. ``flat``: not a sphere; ``wrap`` then says whether left and right edge
     join (a sphere always wraps). ``reference``: samples of the base model at the same fps: detail is compared with
@@ -60,42 +67,49 @@ def figures(
     ``arcs``: the borders of the last step, see :func:`.borders.border_arcs`.
 
     What cannot be told (a loop of two frames, a seam of a picture that has none) is left out; no value is NaN or inf.
-    Lists are JSON-ready. Several seconds of work at 2048x1024.
+    Lists are JSON-ready.
     """
     wrap = wrap or not flat
     weights = row_weights(frames.shape[1], flat)
     greys = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
     few = np.array(evenly(range(len(frames)), 8))
-    found: dict[str, Any] = {}
     if wrap:
-        found["seam"], found["seam2"] = spatial.seam(greys[few], weights)
-        found["seam_color"] = spatial.seam_color(frames[few], weights)
+        seam, seam2 = spatial.seam(greys[few], weights)
+        color = spatial.seam_color(frames[few], weights)
+        yield _told({"seam": seam, "seam2": seam2, "seam_color": color})
     if not flat:
-        found["seam_percentile"] = seam_percentile(greys[few[::2]])
-        found["pole"] = {name: pole(greys[few], pitch) for name, pitch in _POLES.items()}
-        found["pole_spectrum"] = {name: pole_spectrum(greys[few[::2]], pitch) for name, pitch in _POLES.items()}
+        yield _told({
+            "seam_percentile": seam_percentile(greys[few[::2]]),
+            "pole": {name: pole(greys[few], pitch) for name, pitch in _POLES.items()},
+            "pole_spectrum": {name: pole_spectrum(greys[few[::2]], pitch) for name, pitch in _POLES.items()},
+        })  # fmt: skip
     if arcs is not None and len(arcs[0]):
-        found["border"], found["border_ratio"] = border(greys[few[::2]], *arcs)
+        yield _told(dict(zip(("border", "border_ratio"), border(greys[few[::2]], *arcs), strict=True)))
     middle = greys[len(greys) // 2]
-    found["repetition"] = spatial.flat_repetition(middle) if flat else spatial.sphere_repetition(middle)
+    yield _told({"repetition": spatial.flat_repetition(middle) if flat else spatial.sphere_repetition(middle)})
     pairs = temporal.neighbours(len(frames), loop=loop, gap=gap)
     if pairs:
         if flat:
-            found["motion_px"] = _flat_motion(greys, pairs, fps)
+            yield _told({"motion_px": _flat_motion(greys, pairs, fps)})
         else:
-            found |= motion.around(_small_frames(greys), pairs, fps, _VIEW_PX)
-        found |= _flicker(greys, pairs, weights, flat, wrap)
+            yield _told(motion.around(_small_frames(greys), pairs, fps, _VIEW_PX))
+        yield _told(_flicker(greys, pairs, weights, flat, wrap))
     if loop and len(pairs) > 2:
-        found["loop"] = temporal.loop(frames, pairs, weights)
-        found["loop_flow"] = temporal.loop_flow(greys, pairs, flat=flat, wrap=wrap)
-        found["loop_color"] = temporal.loop_color(frames, pairs, weights)
+        yield _told({
+            "loop": temporal.loop(frames, pairs, weights),
+            "loop_flow": temporal.loop_flow(greys, pairs, flat=flat, wrap=wrap),
+            "loop_color": temporal.loop_color(frames, pairs, weights),
+        })  # fmt: skip
     if reference:
         finest, widest = (pick(r.fov_deg for r in reference) for pick in (min, max))
         fine = [r for r in reference if r.fov_deg == finest]
-        found |= _compared("detail", spatial.detail(greys[few[::2]], fine, flat=flat))
+        yield _told(_compared("detail", spatial.detail(greys[few[::2]], fine, flat=flat)))
         if pairs and not flat:
             wide = [r for r in reference if r.fov_deg == widest]
-            found |= _compared("motion_ratio", motion.against(_small_frames(greys), pairs, fps, wide))
+            yield _told(_compared("motion_ratio", motion.against(_small_frames(greys), pairs, fps, wide)))
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in found.items() if value is not None}
 
 

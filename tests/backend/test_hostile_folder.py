@@ -37,7 +37,7 @@ TRAPS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_sky_is_made_all_the_same(tmp_path: Path, trap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.measuring.figures", lambda *_, **__: {})
+    monkeypatch.setattr("backend.measuring.measured", lambda *_, **__: ())
     monkeypatch.setattr("backend.measuring.text_figures", lambda *_, **__: {})
     outside = tmp_path / "outside"
     plant(outside / "precious", b"precious")
@@ -61,7 +61,7 @@ def test_a_sky_is_made_all_the_same(tmp_path: Path, trap: str, monkeypatch: pyte
 def test_facts_that_make_no_sense_are_not_gone_on_from(
     tmp_path: Path, facts: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.measuring.figures", lambda *_, **__: {})
+    monkeypatch.setattr("backend.measuring.measured", lambda *_, **__: ())
     monkeypatch.setattr("backend.measuring.text_figures", lambda *_, **__: {})
     job = store.create(tmp_path / "job", SMALL)
     interrupt(events(SMALL, job.path), 12)

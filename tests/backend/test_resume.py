@@ -59,7 +59,7 @@ def interrupt(running: Generator[Event, None, None], after: int) -> None:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of the time."""
-    monkeypatch.setattr("backend.measuring.figures", lambda *_, **__: {})
+    monkeypatch.setattr("backend.measuring.measured", lambda *_, **__: ())
     monkeypatch.setattr("backend.measuring.text_figures", lambda *_, **__: {})
 
 

@@ -416,7 +416,7 @@ def test_every_method_makes_every_movie(
     name: str, changes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if changes:  # measuring once a method is enough
-        monkeypatch.setattr("backend.measuring.figures", lambda *_, **__: {})
+        monkeypatch.setattr("backend.measuring.measured", lambda *_, **__: ())
     request, engine = replace(SMALL, method=name, guidance=2.0, **changes), OracleEngine()
     list(generate(request, tmp_path, engine=engine, reference=[]))
     result = json.loads((tmp_path / "result.json").read_text())
