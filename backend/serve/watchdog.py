@@ -12,17 +12,15 @@ from dataclasses import dataclass, field
 
 from ..protocol import Event
 
-_HOST_PHASES = frozenset({"load", "read", "measure"})
-
 
 @dataclass(frozen=True)
 class Limits:
-    """The shortest silence, in seconds, that counts as stuck: of an accelerator, of a processor, and in the phases
-    that read and measure whole movies on the processor without a sign of life."""
+    """The shortest silence, in seconds, that counts as stuck: of an accelerator; of a processor, or while a model is
+    loaded; and while a whole movie is measured, which gives no sign of life."""
 
     accelerator_s: float = 120.0
     processor_s: float = 600.0
-    host_phase_s: float = 3600.0
+    measuring_s: float = 3600.0
     gaps: float = 20.0  # or this many times the longest gap between two events of the job
 
 
@@ -63,8 +61,8 @@ class Watchdog:
     @property
     def limit_s(self) -> float:
         limits = self.limits
-        if self._phase in _HOST_PHASES:
-            floor_s = limits.host_phase_s
+        if self._phase == "measure":
+            floor_s = limits.measuring_s
         else:
-            floor_s = limits.processor_s if self.on_processor else limits.accelerator_s
+            floor_s = limits.processor_s if self.on_processor or self._phase == "load" else limits.accelerator_s
         return max(floor_s, limits.gaps * self.longest_s)

@@ -116,7 +116,7 @@ def main() -> int:
     if MODE in ("watched", "stuck"):
         from backend.serve import server, stdio, watchdog
 
-        limits = watchdog.Limits(accelerator_s=0.5, processor_s=0.5, host_phase_s=0.5)
+        limits = watchdog.Limits(accelerator_s=0.5, processor_s=0.5, measuring_s=0.5)
         return stdio.main(server.Settings(limits=limits, beat_s=0.1))
     models.catalogue = lambda: [{"id": "builtin"}]
     return commands.main(sys.argv[2:])

@@ -21,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.jobs import store
-from backend.protocol import PROTOCOL_VERSION, Command, Event, GenerateRequest
+from backend.protocol import PROTOCOL_VERSION, Command, Event, GenerateRequest, phase
 from backend.serve import stdio
 from backend.serve.server import EXIT_STUCK, Machinery
+from backend.serve.watchdog import Limits, Watchdog
 
 STUB = Path(__file__).with_name("stub_backend.py")
 WAIT_S = 30.0
@@ -428,6 +429,25 @@ def test_a_device_that_hangs_is_given_up_with_its_stack(job: str) -> None:
     log = Path(failed.data["log"]).read_text(encoding="utf-8")
     assert "in misbehave" in log
     assert store.load(job).events()[-1].data["kind"] == "device_lost"
+
+
+def test_what_counts_as_a_hang_depends_on_the_work_and_on_what_was_seen() -> None:
+    def beats_until_stuck(*events: Event, on_processor: bool = False) -> int:
+        watch = Watchdog(Limits(), on_processor=on_processor)
+        for event in events:
+            watch.heard(event)
+        return next(n for n in range(1, 10_000) if watch.beat(1.0))
+
+    layout = phase("layout", 1, 9, "window")
+    assert beats_until_stuck(layout) == 121
+    assert beats_until_stuck(layout, on_processor=True) == 601
+    assert beats_until_stuck(phase("load", 0, 1)) == 601
+    assert beats_until_stuck(layout, phase("measure", 0, 1)) == 3601
+    watch = Watchdog(Limits(), on_processor=False)
+    watch.heard(layout)
+    assert not any(watch.beat(1.0) for _ in range(100))
+    watch.heard(layout)  # a slow device, but it moves
+    assert watch.limit_s == 2000
 
 
 def test_a_pause_is_no_hang(job: str) -> None:
