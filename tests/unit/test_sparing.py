@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -23,10 +24,12 @@ class Crowded(Oracle):
         self.error = error or (lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
         self.sizes: list[int] = []
 
-    def predict(self, x: Tensor, *arguments: object) -> Tensor:
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
         if len(x) > self.windows:
             raise self.error()
-        return super().predict(x, *arguments)  # type: ignore[arg-type]
+        return super().predict(x, sigma, views, prompts, negative, guidance)
 
     def _room(self, cells: int) -> None:
         self.sizes.append(cells)
