@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from backend import runtime
@@ -37,11 +38,16 @@ def main(argv: list[str]) -> int:
     print(f"{'figure':<44} {'must':<24} found")
     met = True
     end_s = time.monotonic() + 60 * options.minutes
-    for left, name in zip(range(len(wanted), 0, -1), wanted, strict=True):
-        now_s = time.monotonic()
-        met &= _run(name, results.setdefault(name, {}), now_s + max(0.0, end_s - now_s) / left, options.seed)
+
+    def save() -> None:
         if options.json:
             atomic_write(options.json.absolute(), json.dumps(results, indent=1).encode())
+
+    for left, name in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        now_s = time.monotonic()
+        share_s = max(0.0, end_s - now_s) / left
+        met &= _run(name, results.setdefault(name, {}), now_s + share_s, options.seed, save)
+        save()
     return 0 if met else 1
 
 
@@ -59,7 +65,7 @@ def _enter(argv: list[str]) -> None:
         os.execve(python, [str(python), "-m", "tests.faults", *argv], environ)
 
 
-def _run(name: str, so_far: dict[str, object], end_s: float, seed: int) -> bool:
+def _run(name: str, so_far: dict[str, object], end_s: float, seed: int, save: Callable[[], None]) -> bool:
     """One part, and its lines of the table. Whether all its figures were met."""
     if sys.platform != "linux":
         print(f"{name:<44} {'':<24} left out: it needs fork, signals and /proc of Linux")
@@ -69,7 +75,7 @@ def _run(name: str, so_far: dict[str, object], end_s: float, seed: int) -> bool:
     print(f"=== {name}", file=sys.stderr, flush=True)
     part = importlib.import_module(f".{MODULES.get(name, name)}", __package__)
     with tempfile.TemporaryDirectory(prefix="skyloop-faults-") as scratch:
-        figures = part.run(Part(so_far, end_s, seed, Path(scratch)))
+        figures = part.run(Part(so_far, end_s, seed, Path(scratch), save))
     for figure in figures:
         print(f"{figure.name:<44} {figure.must:<24} {figure.found}{'' if figure.met else '   NOT MET'}", flush=True)
     return all(figure.met for figure in figures)

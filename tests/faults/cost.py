@@ -37,6 +37,7 @@ def run(part: Part) -> list[Figure]:
         order = (True, False) if number % 2 else (False, True)
         took = {durable: timed(part, request, durable) for durable in order}
         part.list("pairs").append([name, *took[True], *took[False]])
+        part.save()
         part.say(f"  {name}: {took[True][0]:.2f} s, without {took[False][0]:.2f} s")
     return figures(part)
 

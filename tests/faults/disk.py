@@ -75,6 +75,7 @@ def run(part: Part) -> list[Figure]:
         if case.key not in done:
             judge(part, case, reference)
             part.list("done").append(case.key)
+            part.save()
     below.run(part, reference)
     return figures(part)
 

@@ -42,9 +42,11 @@ from .work import (
 
 WANTED = 200
 WANTED_REAL = 10
-MOST_A_PHASE = 3  # kills of one job in one phase
+A_PHASE = (2, 4)  # kills of one job in one phase
 ATTEMPT_LIMIT_S = 300.0
 PUBLISH = "publish"
+PHASES = ("load", "read", "layout", "upsample", "refine", "decode", "measure", PUBLISH)
+ORACLE, BUILT_IN = "oracle", "built-in model"
 _PUBLISH_S = 0.03  # from the last figure to the end of the process
 
 
@@ -57,28 +59,39 @@ class Undisturbed:
 
 
 def run(part: Part) -> list[Figure]:
-    """Kill until the time is over or all that is wanted is done."""
+    """Kill until the time is over or all that is wanted is done; first with a model that costs nothing."""
     chosen = requests(part.scratch / "inputs")
     names = sorted(chosen)
-    while part.left_s() > 60 and part.so_far.get("kills", 0) < WANTED:
-        name = names[part.count("jobs begun") % len(names)]
-        draw = random.Random(f"{part.seed} {part.so_far['jobs begun']}")
-        job(part, name, chosen[name], engine(), draw)
-    while part.left_s() > 60 and part.so_far.get("kills of real processes", 0) < WANTED_REAL:
+    for model, load in ((ORACLE, oracle_engine), (BUILT_IN, engine)):
+        while part.left_s() > 90 and killed(part, model) < WANTED:
+            begun = part.table("begun")
+            begun[model] = begun.get(model, 0) + 1
+            name = names[begun[model] % len(names)]
+            job(part, name, chosen[name], model, load(), random.Random(f"{part.seed} {model} {begun[model]}"))
+    while part.left_s() > 90 and part.so_far.get("kills of real processes", 0) < WANTED_REAL:
         real(part, chosen["flat wrap"], random.Random(f"{part.seed} {part.count('real begun')}"))
     return figures(part)
 
 
+def killed(part: Part, model: str) -> int:
+    """How many kills there were with that model."""
+    return sum(part.table(f"kills, {model}").values())
+
+
 def figures(part: Part) -> list[Figure]:
-    killed, real_kills = part.so_far.get("kills", 0), part.so_far.get("kills of real processes", 0)
-    by_phase = part.table("by phase")
-    least = min(by_phase.values(), default=0)
-    lost, different = len(part.list("lost")), len(part.list("different"))
-    done = part.so_far.get("jobs done", 0)
-    spread = ", ".join(f"{name} {n}" for name, n in by_phase.items())
+    found = []
+    for model in (BUILT_IN, ORACLE):
+        phases = part.table(f"kills, {model}")
+        spread = ", ".join(f"{name} {n}" for name, n in phases.items())
+        enough = killed(part, model) >= WANTED and len(phases) >= len(PHASES)
+        found.append(
+            Figure(f"kill -9, {model}", f">= {WANTED} in all phases", f"{killed(part, model)}: {spread}", enough)
+        )
+    lives = part.so_far.get("kills of real processes", 0)
+    lost, different, done = len(part.list("lost")), len(part.list("different")), part.so_far.get("jobs done", 0)
     return [
-        Figure("kill -9, forked", f">= {WANTED} in all phases", f"{killed}: {spread}", killed >= WANTED and least > 0),
-        Figure("kill -9, command and child", f">= {WANTED_REAL}", str(real_kills), real_kills >= WANTED_REAL),
+        *found,
+        Figure("kill -9, command, child and parent", f">= {WANTED_REAL}", str(lives), lives >= WANTED_REAL),
         Figure("jobs lost", "0", f"{lost} of {done + lost}", lost == 0 and done > 0),
         Figure("results that differ", "0", f"{different} of {done}", different == 0 and done > 0),
         Figure("done jobs with files left over", "0", str(len(part.list("left over"))), not part.list("left over")),
@@ -88,39 +101,40 @@ def figures(part: Part) -> list[Figure]:
 def quick(part: Part, kills: int) -> None:
     """Kill a job that costs nothing, both ways it is run, at least ``kills`` times."""
     draw = random.Random(part.seed)
-    while part.so_far.get("kills", 0) < kills:
-        job(part, "oracle", tiny(), oracle_engine(), draw)
+    while killed(part, ORACLE) < kills:
+        job(part, "tiny", tiny(), ORACLE, oracle_engine(), draw)
 
 
-def job(part: Part, name: str, request: GenerateRequest, engine: Any, draw: random.Random) -> None:
+def job(part: Part, name: str, request: GenerateRequest, model: str, engine: Any, draw: random.Random) -> None:
     """One job, killed in each of its phases, and what came of it."""
     plain = not request.files and not request.regions and not request.camera
     command = plain and draw.random() < 0.5
+    name = f"{model}, {name}"
     reference = undisturbed(part, name, request, engine)
     folder = part.scratch / f"job{part.count('folders')}"
     log = part.scratch / "output.txt"
 
-    often = name == "oracle" or draw.random() < 0.5
+    often = model == ORACLE or draw.random() < 0.5
 
     def attempt(send: Send) -> None:
         with eager() if often else contextlib.nullcontext():
             (run_command if command else run_job)(folder, request, engine, send)
 
-    targets = [(k, draw.random()) for k in range(len(reference.phases)) for _ in range(draw.randint(1, MOST_A_PHASE))]
+    targets = [(k, draw.random()) for k in range(len(reference.phases)) for _ in range(draw.randint(*A_PHASE))]
     for target, share in sorted(targets):
-        if part.left_s() < 30:
+        if part.left_s() < 60:
             break
         child = fork(attempt, log)
         died_in = kill_in(child, reference.phases, target, share)
         if died_in is None:
             break  # it was done before
-        part.count("kills")
-        hits = part.table("by phase")
+        hits = part.table(f"kills, {model}")
         hits[died_in] = hits.get(died_in, 0) + 1
-        part.say(f"  {name}: killed in {died_in} ({part.so_far['kills']})")
+        part.say(f"  {name}: killed in {died_in} ({killed(part, model)})")
     last = fork(attempt, log).finish(ATTEMPT_LIMIT_S)
     judge(part, name, folder, reference.made, last.type if last else "died", log)
     shutil.rmtree(folder, ignore_errors=True)
+    part.save()
 
 
 def judge(part: Part, name: str, folder: Path, wanted: dict[str, str], end: str, log: Path) -> None:
@@ -203,7 +217,7 @@ def kill_in(child: Forked, phases: list[tuple[str, float]], target: int, share: 
 
 def real(part: Part, request: GenerateRequest, draw: random.Random) -> None:
     """Kill the command, the child of the add-on and its parent as they are started in life, at any moment."""
-    reference = undisturbed(part, "flat wrap", request, engine())
+    reference = undisturbed(part, f"{BUILT_IN}, flat wrap", request, engine())
     run_s = 4 + sum(s for _, s in reference.phases)  # starting Python and torch takes its time too
     for kind in ("command", "child", "parent"):
         folder = part.scratch / f"real{part.count('folders')}"
@@ -213,6 +227,7 @@ def real(part: Part, request: GenerateRequest, draw: random.Random) -> None:
         part.say(f"  {kind}: killed ({part.so_far['kills of real processes']})")
         ended = _start(kind, folder, request, log).wait(ATTEMPT_LIMIT_S)
         judge(part, f"real {kind}", folder, reference.made, "done" if ended == 0 else "failed", log)
+        part.save()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -53,6 +53,7 @@ class Part:
     end_s: float
     seed: int
     scratch: Path
+    save: Callable[[], None] = lambda: None  # keeps what there is so far
 
     def left_s(self) -> float:
         return self.end_s - time.monotonic()
