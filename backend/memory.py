@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from .media.files import atomic_write, read_bytes
+from .media.files import atomic_write, discard, read_bytes
 from .protocol import SkyloopError
 
 NOTE = ".memory"
@@ -22,15 +24,19 @@ def out_of_memory_kills() -> int:
     return 0
 
 
-def ran_out(job: Path) -> bool:
-    """Whether memory ran out while an earlier run of the job in that folder was at work.
+@contextlib.contextmanager
+def watched(job: Path) -> Iterator[bool]:
+    """Run a job in that folder; yields whether memory ran out while an earlier run of it was at work.
 
-    The first call leaves a note there to compare with. It may have been another program's end: being careful without
-    need costs little. A count that fell is of an earlier start of the machine.
+    A note stays where the process is killed, with the count at the beginning, to compare with. It may have been
+    another program's end: being careful without need costs little. A count that fell is of an earlier start of the
+    machine.
     """
-    note, now = job / NOTE, out_of_memory_kills()
+    note, now, before = job / NOTE, out_of_memory_kills(), sys.maxsize
     with contextlib.suppress(SkyloopError, FileNotFoundError, ValueError):
-        if int(read_bytes(note, _MOST_BYTES)) < now:
-            return True
-    atomic_write(note, str(now).encode())
-    return False
+        before = int(read_bytes(note, _MOST_BYTES))
+    atomic_write(note, str(min(before, now)).encode())
+    try:
+        yield before < now
+    finally:
+        discard(note)

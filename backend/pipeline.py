@@ -36,7 +36,7 @@ from .media.files import atomic_write, discard, open_read, sweep_parts
 from .media.reading import MAX_BYTES
 from .media.segments import Segments
 from .media.stills import write_png
-from .memory import NOTE, ran_out
+from .memory import watched
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
 from .models.sparing import Sparing
@@ -69,11 +69,23 @@ def generate(
     request.validated()
     sweep_parts(job)
     check_inputs(request)
-    engine, clock, pace = engine or Engine(), Clock(), pace or Pace()
+    with watched(job) as ran_out:
+        yield from _generate(request, job, engine or Engine(), reference, pace or Pace(), ran_out)
+
+
+def _generate(
+    request: GenerateRequest,
+    job: Path,
+    engine: Engine,
+    reference: Sequence[ReferenceView] | None,
+    pace: Pace,
+    ran_out: bool,
+) -> Generator[Event, None, None]:
+    clock = Clock()
     yield phase("load", 0, 1, "model")
     with clock("load"):
         model, fields = engine.model(request.model, request.device), Fields(job)
-        if ran_out(job):
+        if ran_out:  # of memory, in an earlier run of this job
             fields, model = Fields(job, memory_bytes=0), Sparing(model, most_windows=1)
         engine.reset_peak(model.device)
         task = Task(model, in_full(request, model.spec), encode_prompts(model, request), fields)
@@ -97,7 +109,6 @@ def generate(
         "figures": found,
         "files": {name: facts_of(job / name) for name in (MOVIE, POSTER)},
     }
-    discard(job / NOTE)
     atomic_write(job / RESULT, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     shelf.clear()
     yield Event(type="done", data={"result": result})

@@ -122,7 +122,7 @@ def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:
             if event.type == "phase" and event.data["name"] == stop_at and event.data["done"] > 1:
                 break
         events.close()
-        assert {f.name for f in job.iterdir()} <= {"preview.png", "poster.png", "checkpoint", ".memory"}
+        assert {f.name for f in job.iterdir()} <= {"preview.png", "poster.png", "checkpoint"}
 
 
 def test_progress_never_goes_back(make: Make) -> None:

@@ -214,6 +214,7 @@ def test_segments_of_the_movie_are_not_made_again_unless_damaged(tmp_path: Path)
 def test_a_job_that_the_system_ended_for_want_of_memory_goes_on_with_less(
     begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (begun / ".memory").write_text("3")  # as a killed process leaves it
     engine = CountingEngine()
     monkeypatch.setattr("backend.memory.out_of_memory_kills", lambda: 10**9)
     list(events(SMALL, begun, engine))
