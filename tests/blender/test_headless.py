@@ -127,6 +127,10 @@ def test_a_killed_command_leaves_no_process_and_can_go_on(start, blender: Blende
     for line in process.stderr:
         if "Denoise" in line:
             break
+    deadline = time.monotonic() + 30
+    while not any(kept.read_text() not in ("", "0") for kept in tmp_path.rglob("1.safetensors")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.05)
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 30
