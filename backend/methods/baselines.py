@@ -7,15 +7,12 @@ same place at every step. None of them treats the poles in any way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..denoise import Canvas, Schedule, denoise, white_noise
 from ..guides import Guide
-from ..models.base import VideoModel, View
+from ..models.base import VideoModel, Wrapped
 from ..windows import Span, Window, cover, offset
 from . import Denoising, Task
 from .dynamicscaler import panorama_chart
@@ -90,31 +87,6 @@ def multidiffusion(task: Task) -> Denoising:
     return (yield from run(task, lambda step, last: windows))
 
 
-class WholeCanvas:
-    """A model whose window is ``cells`` wide: the same network run on a larger latent."""
-
-    def __init__(self, model: VideoModel, cells: int) -> None:
-        self.model, self.device, self.halo = model, model.device, model.halo
-        self.spec = replace(model.spec, cells=cells, window_batch=1)
-
-    def encode_text(self, texts: Sequence[str]) -> Any:
-        return self.model.encode_text(texts)
-
-    def sigmas(self, steps: int) -> list[float]:
-        return self.model.sigmas(steps)
-
-    def predict(
-        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
-    ) -> Tensor:
-        return self.model.predict(x, sigma, views, prompts, negative, guidance)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return self.model.decode(latents)
-
-    def encode(self, frames: Tensor) -> Tensor:
-        return self.model.encode(frames)
-
-
 def native(task: Task) -> Denoising:
     """One window as large as the canvas, in the temporal windows that the model needs.
 
@@ -132,4 +104,4 @@ def native(task: Task) -> Denoising:
         times = cover(task.frames, spec.frames, offset(step, 0), task.request.loop, last)
         return [Window(0, t, rows, columns) for t in times]
 
-    return (yield from run(task, windows_of, model=WholeCanvas(task.model, chart.columns)))
+    return (yield from run(task, windows_of, model=Wrapped(task.model, cells=chart.columns, window_batch=1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, device
@@ -81,3 +81,29 @@ class VideoModel(Protocol):
     def halo(self) -> int:
         """Latent cells around a tile that decoding it, or encoding its picture, exactly needs."""
         ...
+
+
+class Wrapped:
+    """A model that is another one with some facts changed; a base for those that do something differently."""
+
+    def __init__(self, model: VideoModel, **changes: Any) -> None:
+        """``changes``: of its :class:`ModelSpec`."""
+        self.model, self.device, self.halo = model, model.device, model.halo
+        self.spec = replace(model.spec, **changes)
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        return self.model.encode_text(texts)
+
+    def sigmas(self, steps: int) -> list[float]:
+        return self.model.sigmas(steps)
+
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
+        return self.model.predict(x, sigma, views, prompts, negative, guidance)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.model.decode(latents)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return self.model.encode(frames)

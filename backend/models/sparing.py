@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..jobs.failures import as_skyloop_error
 from ..protocol import ErrorKind
-from .base import VideoModel, View
+from .base import VideoModel, View, Wrapped
 
 _logger = logging.getLogger(__name__)
 
 
-class Sparing:
+class Sparing(Wrapped):
     """Implements :class:`.base.VideoModel` with another one; raises what it raises once no part is small enough.
 
     After a batch of windows did not fit, ``spec.window_batch`` is what did. The parts of a picture have the halo that
@@ -27,15 +27,8 @@ class Sparing:
 
     def __init__(self, model: VideoModel, most_windows: int = 1 << 10) -> None:
         """``most_windows``: to begin with."""
-        self.model, self.device, self.halo = model, model.device, model.halo
-        self.spec = replace(model.spec, window_batch=min(most_windows, model.spec.window_batch))
+        super().__init__(model, window_batch=min(most_windows, model.spec.window_batch))
         self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
-
-    def encode_text(self, texts: Sequence[str]) -> Any:
-        return self.model.encode_text(texts)
-
-    def sigmas(self, steps: int) -> list[float]:
-        return self.model.sigmas(steps)
 
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
