@@ -131,9 +131,9 @@ def _image_is_placed(request: GenerateRequest) -> bool:
 def _edit_problems(request: GenerateRequest) -> Iterator[str]:
     masked = bool(request.mask) or request.mask_at is not None
     if masked and not request.source:
-        yield "a mask says which part of an earlier sky to make anew: give that sky as the source."
+        yield "mask or mask_at says which part of an earlier sky to make anew: give that sky as the source."
     if request.source and not masked:
-        yield "the source has no mask: say which part of it to make anew, by a mask or its yaw, pitch and radius."
+        yield "source needs a mask, or mask_at with its yaw, pitch and radius: say which part of it to make anew."
     if request.mask and request.mask_at is not None:
         yield "mask and mask_at both say what to make anew: give one of them."
     if request.mask_at is not None:

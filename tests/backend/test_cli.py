@@ -78,7 +78,7 @@ BAD_OPTIONS = {
     "place of two numbers": (["x", "--image", __file__, "--image-at", "0,60"], "'0,60' is not three numbers"),
     "place too wide": (["x", "--image", __file__, "--image-at", "0,0,179"], "image_fov_deg 179: use 5 to 150"),
     "mask without a source": (["x", "--mask-at", "0,0,20"], "give that sky as the source"),
-    "source without a mask": (["x", "--source", str(ROOT)], "the source has no mask"),
+    "source without a mask": (["x", "--source", str(ROOT)], "source needs a mask"),
     "source that is none": (["x", "--source", str(ROOT), "--mask-at", "0,0,20"], "has no sky.mp4 in it"),
     "motion": (["x", "--motion", "-1"], "motion -1: use 0 (still) to 2"),
     "motion mask that is not there": (["x", "--motion-mask", "nowhere.png"], "--motion-mask: 'nowhere.png' is not"),

@@ -168,7 +168,7 @@ def test_problems_are_single_short_lines_whatever_the_values(request: GenerateRe
         ({"image_fov_deg": 60.0}, "but no image"),
         ({"mask": ABSOLUTE}, "give that sky as the source"),
         ({"mask_at": (0.0, 0.0, 20.0)}, "give that sky as the source"),
-        ({"source": ABSOLUTE}, "the source has no mask"),
+        ({"source": ABSOLUTE}, "source needs a mask"),
         ({"source": ABSOLUTE, "mask": ABSOLUTE, "mask_at": (0.0, 0.0, 20.0)}, "give one of them"),
         ({"source": ABSOLUTE, "mask_at": (0.0, 0.0, -1.0)}, "mask_at: radius -1"),
         ({"source": ABSOLUTE, "mask_at": (0.0, 100.0, 9.0)}, "mask_at: pitch 100"),
