@@ -83,7 +83,7 @@ def run(part: Part) -> list[Figure]:
 def figures(part: Part) -> list[Figure]:
     done, total, bad = len(part.list("done")), part.so_far["cases"], part.table("violations")
     about = ", ".join(f"{n} {name}" for name, n in sorted(part.table("ends").items()))
-    reached = f"{done} of {total} at {part.so_far['sites']} sites: {about}"
+    reached = f"{done} of {total} at {part.so_far['sites']} sites (with repeats {about})"
     return [
         Figure("I/O faults, every call site reached", "100 %", reached, done >= total > 0),
         Figure("neither clear error nor recovery", "0", str(len(bad)), not bad),
