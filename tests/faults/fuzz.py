@@ -394,10 +394,10 @@ def served(part: Part, size: int, draw: random.Random) -> None:
             if "shutdown" not in line:
                 pipe.write(line.replace("\n", " ").encode("utf-8", "surrogatepass") + b"\n")
             if number % 100 == 0:
+                before, end_s = listener.counts.get("hello", 0), time.monotonic() + SERVER_LIMIT_S
                 for kind in ("resume", "probe"):
                     pipe.write(Command(type=kind).to_line().encode() + b"\n")
                 pipe.flush()
-                before, end_s = listener.counts.get("hello", 0), time.monotonic() + SERVER_LIMIT_S
                 while listener.counts.get("hello", 0) <= before and time.monotonic() < end_s:
                     time.sleep(0.001)
                 if listener.counts.get("hello", 0) <= before:
