@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ..jobs.folders import usage_bytes
-from ..jobs.library import Entry, Library, default_root
+from ..jobs.job_library import Entry, Library, default_root
 from ..protocol import GenerateRequest, bad_request
 from .tables import print_table
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...backend.jobs import folders, store
 from ...backend.jobs.index import Card, is_job
-from ...backend.jobs.library import Entry, Library
+from ...backend.jobs.job_library import Entry, Library
 from ...backend.jobs.store import Status
 from ...backend.media.files import is_real_folder
 from ...backend.protocol import GenerateRequest, SkyloopError, bad_request

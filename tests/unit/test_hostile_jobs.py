@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from backend.jobs import library, runner, store
+from backend.jobs import job_library as library
+from backend.jobs import runner, store
 from backend.media.files import atomic_write, own_folder, private_folder, sweep_parts
 from backend.protocol import Event, GenerateRequest, SkyloopError, phase
 

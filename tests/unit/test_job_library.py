@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from backend import commands
-from backend.jobs import folders, index, library, store
-from backend.jobs.library import Library
+from backend.jobs import folders, index, store
+from backend.jobs import job_library as library
+from backend.jobs.job_library import Library
 from backend.jobs.migrations import migrate
 from backend.jobs.store import Status
 from backend.protocol import SCHEMA_VERSION, ErrorKind, Event, GenerateRequest, SkyloopError
