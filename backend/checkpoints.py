@@ -119,7 +119,7 @@ class Shelf:
 
     def of(self, name: str) -> Checkpoints:
         """Those of one of the job's denoisings."""
-        return Checkpoints(self.folder, name, self.identity, self.pace)
+        return Checkpoints(self, name)
 
     def clear(self) -> None:
         """Remove them all, with whatever else is there."""
@@ -141,52 +141,51 @@ def resumed(
     raise UnusableStateError("not even the beginning can be used")
 
 
+@dataclass(frozen=True)
 class Checkpoints:
     """The checkpoints of one denoising of a job, ``name`` telling it from others of the same job."""
 
-    def __init__(self, folder: Path, name: str, identity: str, pace: Pace) -> None:
-        self.folder, self.name, self.identity, self.pace = folder, name, identity, pace
+    shelf: Shelf
+    name: str
 
-    def offer(self, state: State, generator: torch.Generator, facts: dict[str, Any]) -> bool:
-        """Save ``state`` if the time for it has come; says whether. A disk that will not take it is no reason to stop
-        the job, which may well do without."""
-        size = sum(t.nbytes for t in state.tensors.values())
-        if not self.pace.due(size):
-            return False
-        with self.pace.taking(size):
+    def offer(self, state: State, generator: torch.Generator, facts: dict[str, Any]) -> None:
+        """Save ``state`` if the time for it has come. A disk that will not take it is no reason to stop the job, which
+        may well do without."""
+        size, pace = sum(t.nbytes for t in state.tensors.values()), self.shelf.pace
+        if not pace.due(size):
+            return
+        with pace.taking(size):
             try:
                 self._save(Saved(state, generator.get_state(), facts))
             except (SkyloopError, OSError) as error:
                 _logger.warning("no checkpoint after %s step %d: %s", state.stage, state.step, error)
                 for path in self._files()[:-1]:  # room for the next
                     discard(path)
-                return False
-        return True
 
     def saved(self, fields: Fields) -> Iterator[Saved]:
         """What can be gone on from, the newest first. Files that are damaged, or not of this identity, are passed over
         and removed."""
         for path in reversed(self._files()):
             try:
-                yield _read(path, self.identity, fields)
+                yield _read(path, self.shelf.identity, fields)
             except _DAMAGED as error:
                 _logger.warning("checkpoint %s is not used: %s", path.name, error)
                 discard(path)
 
     def _files(self) -> list[Path]:
-        if not is_real_folder(self.folder):
+        if not is_real_folder(self.shelf.folder):
             return []
         with contextlib.suppress(OSError):
-            found = self.folder.glob(f"{self.name}-*.safetensors")
+            found = self.shelf.folder.glob(f"{self.name}-*.safetensors")
             return sorted(p for p in found if p.stem.rpartition("-")[2].isdecimal() and p.is_file())
         return []
 
     def _save(self, saved: Saved) -> None:
-        own_folder(self.folder)
+        folder = own_folder(self.shelf.folder)
         files = self._files()
         number = 1 + int(files[-1].stem.rpartition("-")[2]) if files else 0
-        with replacing(self.folder / f"{self.name}-{number:06d}.safetensors") as beside, beside.open("wb") as file:
-            _write(file, saved, self.identity)
+        with replacing(folder / f"{self.name}-{number:06d}.safetensors") as beside, beside.open("wb") as file:
+            _write(file, saved, self.shelf.identity)
         for path in files[: 1 - _KEPT]:
             discard(path)
 

@@ -32,7 +32,7 @@ from .engine import Engine
 from .fields import Fields
 from .inputs import check_inputs, source_video
 from .jobs.store import is_file
-from .media.files import atomic_write, discard, open_read, sweep_parts
+from .media.files import atomic_write, discard, is_real_folder, open_read, sweep_parts
 from .media.reading import MAX_BYTES
 from .media.segments import Segments
 from .media.stills import write_png
@@ -67,7 +67,8 @@ def generate(
     what torch and the disk raise.
     """
     request.validated()
-    sweep_parts(job)
+    for folder in filter(is_real_folder, (job, job / FOLDER)):
+        sweep_parts(folder)
     check_inputs(request)
     with watched(job) as ran_out:
         yield from _generate(request, job, engine or Engine(), reference, pace or Pace(), ran_out)
@@ -115,6 +116,7 @@ def _generate(
 
 
 def versions() -> dict[str, str]:
+    """What a result depends on besides its request, as far as it has a number."""
     return {"skyloop": __version__, "torch": str(torch.__version__)}
 
 
@@ -198,13 +200,14 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     request, charts = task.request, canvas.charts
     width, height, middle = request.width, request.height, request.frames // 2
     segments = Segments(job / FOLDER, width, height, request.fps, request.frames)
-    done = segments.done() if is_file(job / POSTER) else 0
-    spans = segments.spans[done:]
+    if is_file(job / POSTER):
+        segments.find()
+    spans = segments.spans[len(segments.files) :]
     with clock("decode"):
         edit = Edit(request, spans[0].start) if request.source and spans else None
         pieces = render(task.model, charts, canvas.latents, height, width, spans)
-        for number, span in enumerate(spans, done):
-            with segments.writer(number) as video:
+        for span in spans:
+            with segments.writer() as video:
                 while video.written < len(span):
                     piece = next(pieces)
                     for made in piece.frames:

@@ -214,7 +214,7 @@ class Command:
 
     ========= ====================================================================
     generate  do the job whose ``request.json`` is in the folder, from its checkpoint when it has one; a finished job
-              is announced done at once. Jobs wait for each other
+              is announced done, and not made again. Jobs wait for each other
     cancel    a running job stops at its next window, a waiting one is dropped; its folder and checkpoint stay
     move      a waiting job takes the place ``to``
     pause     the running job halts at its next window and keeps its memory; waiting ones do not start
@@ -240,9 +240,9 @@ class Command:
         try:
             document = parse_json(line)
         except ValueError as error:
-            raise bad_request(f"not a JSON line ({error}): {line[:80]!r}.") from error
+            raise bad_request(f"not a JSON line ({error}): {line[:80]!r}.", _EXAMPLE) from error
         if not isinstance(document, dict):
-            raise bad_request(f"not a JSON object: {line[:80]!r}.", 'Send one such as {"type": "probe"}.')
+            raise bad_request(f"not a JSON object: {line[:80]!r}.", _EXAMPLE)
         if document.get("type") not in tuple(REQUEST_TYPES):
             raise bad_request(
                 f"type {str(document.get('type'))[:40]!r} is no command of this backend.",
@@ -310,6 +310,7 @@ EVENT_TYPES = frozenset({"hello", "accepted", "queue", "phase", "preview", "done
 LAST_EVENTS = frozenset({"done", "failed", "cancelled"})
 """One of these ends every accepted job."""
 REQUEST_TYPES = frozenset({"generate", "cancel", "move", "pause", "resume", "unload", "probe", "shutdown"})
+_EXAMPLE = 'Send one such as {"type": "probe"}.'
 _NEWER = "The add-on may be newer than this backend: use Install Anew to bring them together."
 
 

@@ -75,20 +75,17 @@ _TEXTS = {
 }
 
 
+_GONE = ("{name} is not there any more.", "Bring its folder or disk back, or make the sky anew.")
 _PLACE = "Choose a folder that exists and you may write to."
 # What the system refuses, by its number: what happened to {name}, and what to do.
 _SYSTEM_TEXTS = {
     errno.EIO: ("The disk failed at {name}.", "Check the disk and its cable, then try another folder."),
     errno.EROFS: ("{name} is on a disk that can only be read.", "Choose a folder on another disk."),
-    errno.ENOENT: ("{name} is not there any more.", "Bring its folder or disk back, or make the sky anew."),
-    errno.ENOTDIR: ("{name} is not there any more.", "Bring its folder or disk back, or make the sky anew."),
-    errno.ESTALE: ("{name} is not there any more.", "Bring its folder or disk back, or make the sky anew."),
-    errno.ENODEV: ("{name} is not there any more.", "Bring its folder or disk back, or make the sky anew."),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV), _GONE),
     errno.ENAMETOOLONG: ("The path of {name} is too long for this system.", "Choose a folder with a shorter path."),
     errno.EMFILE: ("Too many files are open to open {name}.", "Start Skyloop again; close other programs if it stays."),
     errno.ENFILE: ("Too many files are open to open {name}.", "Close other programs, then try again."),
-    errno.EACCES: ("You may not read or write {name}.", _PLACE),
-    errno.EPERM: ("You may not read or write {name}.", _PLACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("You may not read or write {name}.", _PLACE)),
     errno.EISDIR: ("{name} is a folder where a file should be.", _PLACE),
     errno.EEXIST: ("{name} is in the way.", "Move it away or choose another folder."),
     errno.EFBIG: ("{name} is too large for that disk.", "Choose a folder on another disk or a smaller size."),

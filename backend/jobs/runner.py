@@ -53,8 +53,11 @@ def run(
         with job.locked():
             last = finished(job)
             if last is None:
+                recorder = _Recorder(job, announce)
                 with logging_to(job.log):
-                    last = _run_logged(job, generate, _Recorder(job, announce), engine, cancelled, between)
+                    last = _ended(job, lambda: _iterate(job, generate, recorder, engine, cancelled, between))
+                with contextlib.suppress(SkyloopError):  # a full disk must not keep the last event from being announced
+                    recorder.record(last)
     except (SkyloopError, OSError) as error:  # the folder itself is busy or gone: there is no place for a log
         _logger.exception("job %s cannot use its folder", job.id)
         last = failed(as_skyloop_error(error))
@@ -98,28 +101,18 @@ def record_cancelled(job: Job) -> None:
         job.record(Event(type="cancelled", job=job.id, seq=len(job.events())))
 
 
-def _run_logged(
-    job: Job,
-    generate: Generate,
-    recorder: _Recorder,
-    engine: Any,
-    cancelled: Callable[[], bool],
-    between: Callable[[Event], None],
-) -> Event:
+def _ended(job: Job, work: Callable[[], Event]) -> Event:
+    """What ``work`` returns, or an event for whatever it raises but :class:`PutBack`."""
     try:
-        last = _iterate(job, generate, recorder, engine, cancelled, between)
+        return work()
     except PutBack:
         raise
     except BaseException as error:  # the request boundary: nothing may leave a job without a last event
         readable = as_skyloop_error(error)
         if readable.kind is ErrorKind.CANCELLED:
-            last = Event(type="cancelled")
-        else:
-            _logger.exception("job %s failed", job.id)
-            last = failed(readable, str(job.log))
-    with contextlib.suppress(SkyloopError):  # a full disk must not keep the last event from being announced
-        recorder.record(last)
-    return last
+            return Event(type="cancelled")
+        _logger.exception("job %s failed", job.id)
+        return failed(readable, str(job.log))
 
 
 def _iterate(

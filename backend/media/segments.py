@@ -18,19 +18,20 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Segments:
-    """The segments of one movie in ``folder``, which is made when the first is written."""
+    """The segments of one movie in ``folder``, which is made when the first is written. ``files`` are those there are,
+    from the first on without a gap; ``spans`` the frames of each."""
 
     def __init__(self, folder: Path, width: int, height: int, fps: float, frames: int) -> None:
-        self.folder, self.size, self.fps, self.frames = folder, (width, height), fps, frames
+        self.folder, self.size, self.fps = folder, (width, height), fps
+        self.files: list[Path] = []
         length = segment_frames(fps)
         self.spans = [range(start, min(frames, start + length)) for start in range(0, frames, length)]
 
-    def done(self) -> int:
-        """How many there are, from the first on without a gap."""
-        count = 0
-        while count < len(self.spans) and self._file(count):
-            count += 1
-        return count
+    def find(self) -> None:
+        """Take up those that an earlier run has left. Damaged ones are removed."""
+        self.files = []
+        while len(self.files) < len(self.spans) and (file := self._file(len(self.files))):
+            self.files.append(file)
 
     def _file(self, number: int) -> Path | None:
         """A segment whose content is what it was; others of its number are removed."""
@@ -44,18 +45,20 @@ class Segments:
         return found
 
     @contextlib.contextmanager
-    def writer(self, number: int) -> Iterator[VideoWriter]:
-        """Write the frames of ``spans[number]``. Raises ``SkyloopError`` like :class:`.video.VideoWriter`."""
+    def writer(self) -> Iterator[VideoWriter]:
+        """Write the frames of the next span. Raises ``SkyloopError`` like :class:`.video.VideoWriter`."""
         own_folder(self.folder)
+        number = len(self.files)
         path = self.folder / f"segment-{number:05d}.mp4"
         with VideoWriter(path, *self.size, self.fps, len(self.spans[number])) as video:
             yield video
         with writing(path):
-            path.replace(path.with_name(f"{path.stem}-{_crc(path)}.mp4"))
+            self.files.append(path.replace(path.with_name(f"{path.stem}-{_crc(path)}.mp4")))
 
     def join(self, path: Path) -> None:
-        """The whole movie, under ``path``. Raises ``SkyloopError``."""
-        join([file for n in range(len(self.spans)) if (file := self._file(n))], path)
+        """The whole movie, under ``path``, once all segments are there. Raises ``SkyloopError``."""
+        assert len(self.files) == len(self.spans)
+        join(self.files, path)
 
 
 def _crc(path: Path) -> str:

@@ -51,8 +51,11 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         self._file = _Mp4(self.path)
-        with self._file.errors(), self._file.discarded_on_error():
-            self._stream = _add_stream(self._file.container, self.width, self.height, self.rate)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._file.close)
+            with self._file.errors():
+                self._stream = _add_stream(self._file.container, self.width, self.height, self.rate)
+            undo.pop_all()
         return self
 
     def write(self, frame: np.ndarray) -> None:
@@ -80,7 +83,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file.closing():
+        with contextlib.closing(self._file):
             if error is None:
                 self._finish()
 
@@ -98,10 +101,13 @@ class _Mp4:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._beside = begin(path)
-        with self.discarded_on_error(), self.errors():
-            self._file = self._beside.open("wb")
-            options = {"movflags": "+faststart"}
-            self.container = av.open(self._file, "w", format="mp4", options=options, io_open=self._again)
+        with contextlib.ExitStack() as undo:
+            undo.callback(discard, self._beside)
+            with self.errors():
+                self._file = undo.enter_context(self._beside.open("wb"))
+                options = {"movflags": "+faststart"}
+                self.container = av.open(self._file, "w", format="mp4", options=options, io_open=self._again)
+            undo.pop_all()
 
     def _again(self, _url: str, _flags: int, _options: Any) -> Any:
         """For the index to be moved to the front, the file is read while it is written."""
@@ -122,25 +128,14 @@ class _Mp4:
         except (av.error.FFmpegError, OSError) as error:
             raise write_error(OSError(error.errno, error.strerror), self.path) from error
 
-    @contextlib.contextmanager
-    def discarded_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            discard(self._beside)
-            raise
-
-    @contextlib.contextmanager
-    def closing(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            # Closing can fail once more on a full disk; the first error is the one to tell.
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self.container.close()
-            with contextlib.suppress(OSError):
-                self._file.close()
-            discard(self._beside)
+    def close(self) -> None:
+        """Let go of everything; what was not committed is gone."""
+        # Closing can fail once more on a full disk; the first error is the one to tell.
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            self.container.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
+        discard(self._beside)
 
 
 def segment_frames(fps: float) -> int:
@@ -155,7 +150,7 @@ def join(parts: Sequence[Path], path: Path) -> None:
     Raises ``SkyloopError`` like it, and ``bad_request`` where a part cannot be read.
     """
     file, stream, tick, at = _Mp4(path), None, Fraction(1), 0
-    with file.closing():
+    with contextlib.closing(file):
         for part in parts:
             with reading(part) as (container, source):
                 if stream is None:

@@ -61,7 +61,7 @@ def run(
     """Denoise the canvas with these windows, guided at every step. Returns the clean canvas."""
     model, request = model or task.model, task.request
     chart = panorama_chart(request, task.model.spec)
-    task.first(["layout"])
+    task.first(["layout"])  # refuses a checkpoint of anything else
     if begun := task.begun("layout"):
         latents = begun.of("x", task.shapes([chart]))
     else:

@@ -43,6 +43,7 @@ DRAIN_S, DRAIN_BYTES = 2.0, 16 << 20
 POLL_S = 25.0
 MAX_COMMAND_BYTES = 1 << 16
 _STATUS = {ErrorKind.BAD_REQUEST: 400, ErrorKind.DISK_FULL: 507, ErrorKind.MISSING_MODEL: 404}
+_HINT = "The table at the top of backend/serve/http.py has all addresses."
 _logger = logging.getLogger(__name__)
 
 
@@ -65,7 +66,7 @@ class HttpServer(Listener):
 
 
 class RefusedError(Exception):
-    def __init__(self, status: int, message: str, hint: str = "") -> None:
+    def __init__(self, status: int, message: str, hint: str) -> None:
         super().__init__(message)
         self.refusal = Refusal(status, message, hint)
 
@@ -129,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
         except ValueError as error:
-            self._refuse(Refusal(400, f"The request cannot be read ({str(error)[:100]!r}).", ""))
+            self._refuse(Refusal(400, f"The request cannot be read ({str(error)[:100]!r}).", _HINT))
         except Exception as error:  # the request boundary
             _logger.exception("%s %.200r", self.command, self.path)
             self._error(500, as_skyloop_error(error))
@@ -153,14 +154,14 @@ class Handler(BaseHTTPRequestHandler):
                 with service.jobs.open(name, file) as content:
                     self._file(content, OUTPUTS[file])
             case _, ["v1", "health" | "jobs" | "events" | "commands"] | ["v1", "jobs", _, "files", _]:
-                raise RefusedError(405, f"{method} is not for this address.", "See backend/serve/http.py.")
+                raise RefusedError(405, f"{method} is not for this address.", _HINT)
             case _:
-                raise RefusedError(404, "There is nothing at this address.", "See backend/serve/http.py.")
+                raise RefusedError(404, "There is nothing at this address.", _HINT)
 
     def _command(self, length: int) -> None:
         service = self.server.service
         if self.headers.get_content_type() != "application/json":
-            raise bad_request("A command is sent as Content-Type: application/json.")
+            raise bad_request("This is not sent as JSON.", "Send a command as Content-Type: application/json.")
         self._limit_body(length, MAX_COMMAND_BYTES)
         seq = service.ring.last
         body = self._body(length).read(length)
@@ -218,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         if length == 0:
             raise RefusedError(411, "There is no body.", "Send one, with its Content-Length.")
         if length > limit:
-            raise RefusedError(413, f"The body has {length} bytes, at most {limit} are taken.")
+            raise RefusedError(413, f"The body has {length} bytes, at most {limit} are taken.", "Send a smaller one.")
 
     def _body(self, length: int) -> BinaryIO:
         """The stream of the body, which is allowed to come from now on."""
@@ -274,7 +275,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What ``http.server`` itself refuses, in our form."""
-        self._refuse(Refusal(code, f"{message or 'The request cannot be read'}.", ""))
+        self._refuse(Refusal(code, f"{message or 'The request cannot be read'}.", _HINT))
 
     def version_string(self) -> str:
         return "Skyloop"

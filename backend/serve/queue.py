@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ..jobs.runner import PutBack, record_cancelled
 from ..jobs.store import Job
-from ..protocol import Command, Event, SkyloopError, bad_request
+from ..protocol import Command, Event, bad_request
 
 Emit = Callable[[Event], None]
 MAX_WAITING = 1000
@@ -29,10 +29,6 @@ def _folder_of(job: Job) -> tuple[int, int] | str:
         about = os.stat(job.path)  # noqa: PTH116 (as it is all of the file system that this module touches)
         return about.st_dev, about.st_ino
     return os.path.normpath(job.path)
-
-
-def already(job: Job) -> SkyloopError:
-    return bad_request(f"There is a job {job.id[:200]!r} already.", "Give each job a folder of its own.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +70,7 @@ class JobQueue:
         queued = Queued(job, _folder_of(job))
         with self._lock:
             if self._find(job):
-                raise already(job)
+                raise bad_request(f"There is a job {job.id[:200]!r} already.", "Give each job a folder of its own.")
             if len(self._waiting) >= MAX_WAITING:
                 raise bad_request(f"{MAX_WAITING} jobs wait already.", "Send more once some are done.")
             self._waiting.append(queued)
@@ -100,7 +96,9 @@ class JobQueue:
         with self._lock:
             queued = self._find(job)
             if queued is None or queued is self._running:
-                raise bad_request(f"job {job.id[:200]!r} does not wait: only waiting jobs can be moved.")
+                raise bad_request(
+                    f"job {job.id[:200]!r} does not wait.", "Move one that the queue event has among the waiting."
+                )
             self._waiting.remove(queued)
             self._waiting.insert(to, queued)
             self._tell()

@@ -22,7 +22,7 @@ from ..jobs.failures import as_skyloop_error
 from ..media.files import open_append
 from ..protocol import LAST_EVENTS, PROTOCOL_VERSION, Command, ErrorKind, Event, SkyloopError, failed
 from .parent import Parent
-from .queue import Emit, JobQueue, Queued, already
+from .queue import Emit, JobQueue, Queued
 from .watchdog import Limits, Watchdog
 
 HEARTBEAT_S = 2.0
@@ -107,7 +107,9 @@ class Server:
         """
         match command.type:
             case "generate":
-                self._accept(self._locate(command.job))
+                job = self._locate(command.job)
+                job.request()  # refuse a bad one now, not when its turn comes
+                self._queue.add(job)
             case "cancel":
                 if not self._queue.cancel(self._named(command.job)):
                     _logger.info("cancel of %r: it has ended or never was", command.job)
@@ -130,16 +132,6 @@ class Server:
 
     def _failed(self, error: BaseException) -> Event:
         return failed(as_skyloop_error(error), str(self._settings.log or ""))
-
-    def _accept(self, job: store.Job) -> None:
-        if self._queue.holds(job):
-            raise already(job)
-        job.request()  # refuse a bad one now, not when its turn comes
-        if done := runner.finished(job):
-            self._emit(Event(type="accepted", job=job.id))
-            self._emit(done)
-        else:
-            self._queue.add(job)
 
     def _named(self, name: str) -> store.Job:
         """The job that is or was called so; its folder may be gone."""

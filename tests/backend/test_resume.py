@@ -14,6 +14,7 @@ import pytest
 
 from backend.checkpoints import FOLDER, Pace
 from backend.controls import CameraKey, Region
+from backend.media.files import begin
 from backend.media.stills import write_png
 from backend.media.video import VideoWriter
 from backend.pipeline import generate
@@ -208,6 +209,12 @@ def test_segments_of_the_movie_are_not_made_again_unless_damaged(tmp_path: Path)
     done = [e.data["total"] for e in events(request, tmp_path / "cut") if e.data.get("name") == "decode"]
     assert done[-1] == 8  # blocks of four frames: the four segments after the first
     assert essence(tmp_path / "cut") == essence(tmp_path / "whole")
+
+
+def test_what_a_killed_writer_left_goes_at_the_next_start(begun: Path) -> None:
+    left = [begin(begun / "poster.png"), begin(begun / FOLDER / "sky-000009.safetensors")]
+    next(events(SMALL, begun))
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.checkpoints import Checkpoints, Pace, State
+from backend.checkpoints import Checkpoints, Pace, Shelf, State
 from backend.fields import Fields
 
 SHAPE = (2, 3, 4, 5)  # channels, frames, rows, columns
@@ -27,12 +27,18 @@ class Always(Pace):
 
 
 def checkpoints(folder: Path, identity: str = "this job") -> Checkpoints:
-    return Checkpoints(folder, "main", identity, Always())
+    return Shelf(folder, identity, Always()).of("main")
+
+
+def files(folder: Path) -> set[tuple[str, int]]:
+    return {(path.name, path.stat().st_ino) for path in folder.glob("*")}
 
 
 def save(folder: Path, step: int, identity: str = "this job", values: torch.Tensor | None = None) -> None:
     x = torch.full(SHAPE, float(step)) if values is None else values
-    assert checkpoints(folder, identity).offer(State("layout", step, {"x.0": x}), torch.Generator(), {"windows": step})
+    before = files(folder)
+    checkpoints(folder, identity).offer(State("layout", step, {"x.0": x}), torch.Generator(), {"windows": step})
+    assert files(folder) - before
 
 
 def parts(data: bytes) -> tuple[dict[str, Any], bytes]:
