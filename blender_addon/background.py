@@ -68,7 +68,7 @@ def generate(plan: dict[str, Any], leash: Leash, protocol: Any) -> Path:
     session.refresh()
     job = importlib.import_module(f"{MODULE}.blender_addon.core.jobs").read(Path(plan["staging"]))
     settings = bpy.context.scene.skyloop
-    settings.recall(job.request)
+    importlib.import_module(f"{MODULE}.blender_addon.create.request").recall(bpy.context.scene, job.request)
     settings.front_deg, settings.auto_apply = plan["front_deg"], False
     session.resume_for(bpy.context.scene, job)  # which an earlier run may have begun
     said = None

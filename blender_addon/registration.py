@@ -2,9 +2,20 @@
 
 import bpy
 
-from . import operators, panels, preferences, properties, session
+from . import create, direct, explore, history, panel, preferences, properties, running, session, setup, sky, vr
+from .create import panel as create_panel
+from .history import panel as history_panel
+from .sky import panel as sky_panel
 
-CLASSES = (*properties.CLASSES, preferences.SKYLOOP_preferences, *operators.CLASSES, *panels.CLASSES)
+# The groups and operators of the features; a group comes before the one that holds it.
+FEATURES = (sky, direct, explore, vr, create, history, running, setup)
+# In the order in which the tab shows them.
+PANELS = (panel, create_panel, sky_panel, history_panel)
+CLASSES = (
+    preferences.SKYLOOP_preferences,
+    *(cls for feature in FEATURES for cls in feature.CLASSES),
+    *(cls for module in PANELS for cls in module.CLASSES),
+)
 
 
 def register() -> None:
@@ -12,9 +23,15 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     session.register()
+    for feature in FEATURES:
+        if hasattr(feature, "register"):
+            feature.register()
 
 
 def unregister() -> None:
+    for feature in reversed(FEATURES):
+        if hasattr(feature, "unregister"):
+            feature.unregister()
     session.unregister()
     properties.unregister()
     for cls in reversed(CLASSES):

@@ -1,4 +1,5 @@
 """Scenarios that run inside Blender: ``python inside.py FUNCTION ARGUMENTS``, both given by ``conftest.Blender.ask``.
+``FEATURE:FUNCTION`` is one of ``inside_FEATURE.py``.
 
 Each function takes the arguments as a dict and returns something that JSON can hold; the tests outside judge it.
 """
@@ -368,7 +369,6 @@ def unfinished(args: dict[str, Any]) -> Any:
 
     addon_utils.enable(MODULE, default_set=True)
     bpy.context.preferences.addons[MODULE].preferences.output_folder = args["root"]
-    panels = part("blender_addon.panels")
     session = use_fake(args["film"], "full")
     for prompt in ("goes on", "is deleted"):
         press_generate(prompt)
@@ -376,8 +376,8 @@ def unfinished(args: dict[str, Any]) -> Any:
         turn_until(session, lambda: session._scan is None)
     line = session.problem.line
     found = {job.title: job for job in session.unfinished}
-    history = drawn(panels.SKYLOOP_PT_history, bpy.context)
-    main = drawn(panels.SKYLOOP_PT_main, bpy.context)
+    history = drawn(bpy.types.SKYLOOP_PT_history, bpy.context)
+    main = drawn(bpy.types.SKYLOOP_PT_main, bpy.context)
     session.release()
     session.runtime.mode = "ok+keep"
     bpy.ops.skyloop.resume_job(job=str(found["goes on"].folder))
@@ -477,7 +477,7 @@ def greyed_out(args: dict[str, Any]) -> Any:
     """Why Generate cannot be pressed, in each situation."""
     addon_utils.enable(MODULE, default_set=True)
     bpy.context.preferences.addons[MODULE].preferences.runtime_folder = str(Path(args["answer"]).with_name("empty"))
-    why = part("blender_addon.operators").why_not_generate
+    why = part("blender_addon.create.request").why_not_generate
     found = {"installed": bpy.ops.skyloop.generate.poll(), "not_installed": why(bpy.context)}
     session = use_fake(args["film"], "slow")
     settings = bpy.context.scene.skyloop
@@ -500,7 +500,7 @@ def draw_all(args: dict[str, Any]) -> Any:
     from layout import Layout, drawn
 
     addon_utils.enable(MODULE, default_set=True)
-    panels, settings = part("blender_addon.panels"), bpy.context.scene.skyloop
+    settings = bpy.context.scene.skyloop
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.runtime_folder = str(Path(args["answer"]).with_name("empty"))
     preferences.output_folder = args["root"]
@@ -508,7 +508,7 @@ def draw_all(args: dict[str, Any]) -> Any:
     def now() -> dict[str, str]:
         found = {}
         for name in ("main", "settings", "world", "history"):
-            found[name] = drawn(getattr(panels, f"SKYLOOP_PT_{name}"), bpy.context)
+            found[name] = drawn(getattr(bpy.types, f"SKYLOOP_PT_{name}"), bpy.context)
         said: list[str] = []
         stand_in = type("StandIn", (), {"layout": Layout(said), "bl_rna": preferences.bl_rna})()
         type(preferences).draw(stand_in, bpy.context)
@@ -547,5 +547,7 @@ def draw_all(args: dict[str, Any]) -> Any:
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[2])
-    result = globals()[sys.argv[1]](arguments)
+    feature, _, scenario = sys.argv[1].rpartition(":")
+    found = vars(importlib.import_module(f"inside_{feature}")) if feature else globals()
+    result = found[scenario](arguments)
     Path(arguments["answer"]).write_text(json.dumps(result), encoding="utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import bpy
 
-from ..backend.protocol import ErrorKind, SkyloopError
-from .core.jobs import Job, shorten
-from .core.settings import blender_fps
+from ...backend.protocol import ErrorKind, SkyloopError
+from ..core.jobs import Job, shorten
+from ..core.settings import blender_fps
 
 FRONT_NODE = "Skyloop Front"
 SKY_NODE = "Skyloop Sky"

@@ -1,0 +1,96 @@
+"""The request as the user sets it, kept with the scene."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from ...backend.protocol import (
+    FOV_RANGE_DEG,
+    MAX_FRAMES,
+    MAX_PROMPT_CHARS,
+    MAX_WIDTH_PX,
+    MIN_HEIGHT_PX,
+)
+from ..core.settings import CUSTOM, QUALITIES
+from ..direct.properties import SKYLOOP_PG_direct
+from ..explore.properties import SKYLOOP_PG_explore
+from ..sky import world
+from ..vr.properties import SKYLOOP_PG_vr
+
+MAX_SEED = 2**31 - 1
+
+# Blender keeps pointers into these strings, so they must live as long as the class.
+QUALITY_ITEMS = (
+    *((q.id, q.label, q.description) for q in QUALITIES),
+    (CUSTOM, "Custom", "A width of your own; the height is half of it"),
+)
+
+
+def _turn_sky(self: "SKYLOOP_PG_scene", context: bpy.types.Context) -> None:
+    if world.is_sky(self.id_data.world):
+        world.set_front(self.id_data.world, self.front_deg)
+
+
+class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
+    """The next request, saved with the scene."""
+
+    prompt: StringProperty(
+        name="Prompt", description="What the sky looks like, in a few words", maxlen=MAX_PROMPT_CHARS
+    )
+    negative: StringProperty(
+        name="Avoid", description="What should not be seen; may stay empty", maxlen=MAX_PROMPT_CHARS
+    )
+    seed: IntProperty(name="Seed", description="The same seed and settings give the same sky", min=0, default=0)
+    random_seed: BoolProperty(name="New Each Time", description="Draw a new seed for every run", default=True)
+    quality: EnumProperty(name="Quality", description="Size of the sky", items=QUALITY_ITEMS, default="STANDARD")
+    custom_width: IntProperty(
+        name="Width",
+        description="Width of the whole turn in pixels, a multiple of 32; the height is half of it",
+        min=2 * MIN_HEIGHT_PX,
+        max=MAX_WIDTH_PX // 2,
+        default=1536,
+        subtype="PIXEL",
+    )
+    frames: IntProperty(name="Frames", description="Length of the loop in frames", min=1, max=MAX_FRAMES, default=16)
+    fps: FloatProperty(
+        name="Frame Rate", description="Frames per second of the movie file", min=1.0, max=120.0, default=8.0
+    )
+    loop: BoolProperty(name="Loop", description="The last frame leads back to the first", default=True)
+    fov_deg: FloatProperty(
+        name="Field of View °",
+        description="How much of the sky is composed as one picture: small gives more and smaller things",
+        min=FOV_RANGE_DEG[0],
+        max=FOV_RANGE_DEG[1],
+        default=90.0,
+        precision=0,
+        step=100,
+    )
+    front_deg: FloatProperty(
+        name="Front °",
+        description="Where the middle of the sky is: 0 is ahead (+Y), 90 to the right (+X). "
+        "Turns the present sky at once",
+        soft_min=-180.0,
+        soft_max=180.0,
+        default=0.0,
+        precision=1,
+        step=500,
+        update=_turn_sky,
+    )
+    steps: IntProperty(name="Steps", description="Refinement steps; 0 is the model's own number", min=0, max=200)
+    guidance: FloatProperty(
+        name="Guidance",
+        description="How strictly the prompt is followed; 0 is the model's own strength",
+        min=0.0,
+        max=30.0,
+    )
+    auto_apply: BoolProperty(
+        name="Apply When Done",
+        description="Put the finished sky into this scene's World; one undo step, and the old World is kept",
+        default=True,
+    )
+
+    direct: PointerProperty(type=SKYLOOP_PG_direct)
+    explore: PointerProperty(type=SKYLOOP_PG_explore)
+    vr: PointerProperty(type=SKYLOOP_PG_vr)
+
+
+CLASSES = (SKYLOOP_PG_scene,)

@@ -1,0 +1,37 @@
+"""The Skyloop tab itself: what is most pressing first, then the request, then what runs and what came of it.
+
+Drawing only reads what is known already: no disk, no waiting.
+"""
+
+import bpy
+
+from . import session
+from .core.state import State
+from .create.panel import draw_request
+from .running.panel import draw_problem, draw_result, draw_running, draw_waiting
+from .setup.panel import draw_setup
+from .ui import SkyloopPanel, tr
+
+
+class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
+    bl_label = "Skyloop"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, now = self.layout, session.current()
+        if now.problem:
+            draw_problem(layout, context, now)
+        if now.state in (State.NOT_INSTALLED, State.INSTALLING):
+            draw_setup(layout, context, now)
+            return
+        draw_request(layout, context, now)
+        if now.queue.tasks:
+            draw_running(layout, now)
+            draw_waiting(layout, now)
+        elif now.unfinished:
+            text = tr("{count} unfinished: see History").format(count=len(now.unfinished))
+            layout.label(text=text, icon="RECOVER_LAST")
+        if now.just_done:
+            draw_result(layout, context, now, now.just_done)
+
+
+CLASSES = (SKYLOOP_PT_main,)

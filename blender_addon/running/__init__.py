@@ -1,0 +1,5 @@
+"""What is under way."""
+
+from . import operators
+
+CLASSES = (*operators.CLASSES,)

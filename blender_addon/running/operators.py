@@ -1,0 +1,234 @@
+"""What can be done with the work that is under way, waits, or failed."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ...backend.media.files import read_tail
+from ...backend.protocol import SkyloopError
+from .. import session
+from ..core import jobs
+from ..core.state import State
+from ..ui import refused
+
+REPORT_LOG_BYTES = 8000
+SHOWN_LOG_BYTES = 4 << 20
+
+
+class SKYLOOP_OT_cancel(bpy.types.Operator):
+    """Stop the present work"""
+
+    bl_idname = "skyloop.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        stopping = now.state is State.CANCELLING
+        cls.poll_message_set("It stops as soon as the present step is done" if stopping else "Nothing is being made")
+        return (now.installing or now.job is not None) and not stopping
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().cancel()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_release(bpy.types.Operator):
+    """Stop the idle or paused generator and give its memory back at once; the next run starts it again"""
+
+    bl_idname = "skyloop.release"
+    bl_label = "Release Memory"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        if now.client is None:
+            cls.poll_message_set("The generator is not running and holds no memory")
+            return False
+        cls.poll_message_set("A sky is being made: pause it first")
+        return now.job is None or now.queue.paused
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().release()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_pause(bpy.types.Operator):
+    """Let the present sky and those after it wait, to have the machine for something else"""
+
+    bl_idname = "skyloop.pause"
+    bl_label = "Pause"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        cls.poll_message_set("It is paused already" if now.queue.paused else "Nothing is being made")
+        return bool(now.queue.tasks) and not now.queue.paused
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().pause()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_resume_queue(bpy.types.Operator):
+    """Go on with the skies in the queue"""
+
+    bl_idname = "skyloop.resume_queue"
+    bl_label = "Go On"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        cls.poll_message_set("It is not paused")
+        return session.current().queue.paused
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().resume()
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_queue_remove(bpy.types.Operator):
+    """Take this sky out of the queue"""
+
+    bl_idname = "skyloop.queue_remove"
+    bl_label = "Remove"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().remove(Path(self.job))
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_queue_move(bpy.types.Operator):
+    """Make this sky earlier or later than its neighbour in the queue"""
+
+    bl_idname = "skyloop.queue_move"
+    bl_label = "Move"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+    direction: EnumProperty(items=(("UP", "Earlier", ""), ("DOWN", "Later", "")), options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().move(Path(self.job), -1 if self.direction == "UP" else 1)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_resume_job(bpy.types.Operator):
+    """Make this unfinished sky, from its last checkpoint where it has one"""
+
+    bl_idname = "skyloop.resume_job"
+    bl_label = "Resume"
+    bl_options = {"REGISTER"}
+
+    job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        cls.poll_message_set(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Install first")
+        return not now.installing and not now.not_installed
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            folder = jobs.known(Path(self.job), session.current().roots())
+            session.current().resume_for(context.scene, jobs.read(folder))
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_open_log(bpy.types.Operator):
+    """Open the log of the failed run in Blender's text editor"""
+
+    bl_idname = "skyloop.open_log"
+    bl_label = "Show Log"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        problem = session.current().problem
+        cls.poll_message_set("There is no log for this")
+        return bool(problem and problem.log)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        problem = session.current().problem
+        assert problem and problem.log
+        try:
+            text = _end_of(problem.log, SHOWN_LOG_BYTES)
+        except (OSError, SkyloopError) as error:
+            self.report({"ERROR"}, f"The log {problem.log} cannot be read: {error}")
+            return {"CANCELLED"}
+        block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
+        block.from_string(text)
+        if context.window:
+            bpy.ops.wm.window_new()
+            area = context.window_manager.windows[-1].screen.areas[0]
+            area.type = "TEXT_EDITOR"
+            area.spaces.active.text = block
+            block.cursor_set(0)
+        return {"FINISHED"}
+
+
+def _end_of(log: Path, limit_bytes: int) -> str:
+    return read_tail(log, limit_bytes).decode("utf-8", errors="replace")
+
+
+class SKYLOOP_OT_copy_report(bpy.types.Operator):
+    """Copy the error with its log to the clipboard, to paste into a report"""
+
+    bl_idname = "skyloop.copy_report"
+    bl_label = "Copy Report"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return session.current().problem is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        problem = session.current().problem
+        assert problem
+        log = ""
+        if problem.log:
+            with contextlib.suppress(OSError, SkyloopError):
+                log = _end_of(problem.log, REPORT_LOG_BYTES)
+        system = f"Skyloop in Blender {bpy.app.version_string} on {sys.platform}"
+        context.window_manager.clipboard = f"{system}\n{problem.kind}: {problem.line}\n\n{log}"
+        self.report({"INFO"}, "The report is on the clipboard")
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_dismiss(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "skyloop.dismiss"
+    bl_label = "Dismiss"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().dismiss()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SKYLOOP_OT_cancel,
+    SKYLOOP_OT_release,
+    SKYLOOP_OT_pause,
+    SKYLOOP_OT_resume_queue,
+    SKYLOOP_OT_queue_remove,
+    SKYLOOP_OT_queue_move,
+    SKYLOOP_OT_resume_job,
+    SKYLOOP_OT_open_log,
+    SKYLOOP_OT_copy_report,
+    SKYLOOP_OT_dismiss,
+)

@@ -1,0 +1,91 @@
+"""What is being made, what waits, what came of it, and what went wrong."""
+
+from pathlib import Path
+
+import bpy
+
+from .. import session
+from ..history.operators import SKYLOOP_OT_open_folder
+from ..sky.operators import SKYLOOP_OT_apply_world
+from ..ui import paragraph
+from .operators import (
+    SKYLOOP_OT_cancel,
+    SKYLOOP_OT_copy_report,
+    SKYLOOP_OT_dismiss,
+    SKYLOOP_OT_open_log,
+    SKYLOOP_OT_pause,
+    SKYLOOP_OT_queue_move,
+    SKYLOOP_OT_queue_remove,
+    SKYLOOP_OT_release,
+    SKYLOOP_OT_resume_job,
+    SKYLOOP_OT_resume_queue,
+)
+
+MAX_ROWS = 8
+
+
+def draw_running(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
+    row = layout.row(align=True)
+    if task := now.queue.running:
+        row.progress(factor=now.progress.factor, text=now.progress_text)
+    else:
+        row.label(text=now.label)
+    if now.queue.paused:
+        row.operator(SKYLOOP_OT_resume_queue.bl_idname, text="", icon="PLAY")
+        row.operator(SKYLOOP_OT_release.bl_idname, text="", icon="MEMORY")
+    else:
+        row.operator(SKYLOOP_OT_pause.bl_idname, text="", icon="PAUSE")
+    row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X")
+    if task:
+        layout.label(text=task.title)
+    if icon := now.picture(now.preview, now.preview_edition):
+        layout.template_icon(icon_value=icon, scale=9.0)
+
+
+def draw_waiting(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
+    waiting = now.queue.waiting
+    if not waiting:
+        return
+    column = layout.column(align=True)
+    column.label(text=f"{len(waiting)} waiting:", icon="TIME")
+    for task in waiting[:MAX_ROWS]:
+        row = column.row(align=True)
+        row.label(text=task.title)
+        for direction, icon in (("UP", "TRIA_UP"), ("DOWN", "TRIA_DOWN")):
+            button = row.operator(SKYLOOP_OT_queue_move.bl_idname, text="", icon=icon)
+            button.job, button.direction = str(task.folder), direction
+        row.operator(SKYLOOP_OT_queue_remove.bl_idname, text="", icon="X").job = str(task.folder)
+    if len(waiting) > MAX_ROWS:
+        column.label(text=f"and {len(waiting) - MAX_ROWS} more")
+
+
+def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession, job: Path) -> None:
+    box = layout.box()
+    if icon := now.picture(job / "poster.png"):
+        box.template_icon(icon_value=icon, scale=9.0)
+    applied = context.scene.world and context.scene.world.skyloop.job == str(job)
+    row = box.row(align=True)
+    if applied:
+        row.label(text="Done: this is the World now", icon="CHECKMARK")
+    else:
+        row.operator(SKYLOOP_OT_apply_world.bl_idname, icon="WORLD").job = str(job)
+    row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = str(job)
+
+
+def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession) -> None:
+    problem = now.problem
+    assert problem
+    box = layout.box()
+    row = box.row()
+    column = row.column()
+    column.alert = True
+    paragraph(column, context, problem.message, icon="ERROR", beside=2.0)
+    row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
+    for text in filter(None, (problem.hint, problem.onward)):
+        paragraph(box, context, text)
+    row = box.row(align=True)
+    if problem.job:
+        row.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)
+    if problem.log:
+        row.operator(SKYLOOP_OT_open_log.bl_idname, icon="TEXT")
+    row.operator(SKYLOOP_OT_copy_report.bl_idname, icon="COPYDOWN")

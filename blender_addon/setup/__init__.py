@@ -1,0 +1,5 @@
+"""Making the private runtime that generates."""
+
+from . import operators
+
+CLASSES = (*operators.CLASSES,)

@@ -1,0 +1,8 @@
+"""The World that shows a sky."""
+
+from . import operators, properties
+
+CLASSES = (
+    *properties.CLASSES,
+    *operators.CLASSES,
+)

@@ -1,0 +1,43 @@
+"""What the panels and operators of all features share: wrapped text, refusals, translated words."""
+
+import textwrap
+
+import bpy
+
+from ..backend.protocol import SkyloopError
+
+
+class SkyloopPanel:
+    """Where all our panels are: a tab of their own in the 3D View's sidebar."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Skyloop"
+
+
+def tr(text: str) -> str:
+    """``text`` in the user's language, for sentences that are put together; whole labels Blender translates itself."""
+    return bpy.app.translations.pgettext_iface(text)
+
+
+def paragraph(
+    layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", beside: float = 0.0
+) -> None:
+    """Text over as many lines as the sidebar's width asks for; labels do not wrap by themselves.
+
+    ``beside`` is the width, in units of a button's height, that other things on the same line take.
+    """
+    region, scale = context.region, context.preferences.system.ui_scale
+    taken = 60.0 + 20.0 * (beside + (icon != "NONE"))
+    columns = max(20, int((region.width / scale - taken) / 6.0)) if region else 40
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(tr(text), columns)):
+        shown = icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE")
+        column.label(text=line, icon=shown, translate=False)
+
+
+def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
+    """Show the error as Blender shows errors; the operator returns what this returns."""
+    operator.report({"ERROR"}, error.line)
+    return {"CANCELLED"}
