@@ -4,6 +4,8 @@ from pathlib import Path
 
 import bpy
 
+from .core.jobs import CANDIDATES
+
 PACKAGE = str(__package__).rpartition(".")[0]
 
 
@@ -41,6 +43,16 @@ def output_root() -> Path:
 def roots() -> list[Path]:
     """All folders whose job folders are ours to list, resume and delete."""
     return [output_root(), home_root()]
+
+
+def candidates_root() -> Path:
+    """Where new quick candidates go, out of the way of the skies."""
+    return output_root() / CANDIDATES
+
+
+def candidates_roots() -> list[Path]:
+    """All folders whose candidates are ours to list and delete."""
+    return [root / CANDIDATES for root in roots()]
 
 
 def home_root() -> Path:

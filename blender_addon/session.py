@@ -48,6 +48,7 @@ class BlenderSession(Session):
         self._made_in: set[Path] = set()
         self.history: list[jobs.Listed] = []
         self.unfinished: list[jobs.Listed] = []
+        self.candidates: list[jobs.Listed] = []  # finished, newest first
         self.just_done: Path | None = None  # finished but not applied: offered by the panel
         self._scan: _HistoryScan | None = None
         self._drawn = -1
@@ -58,19 +59,28 @@ class BlenderSession(Session):
     def status_icon(self) -> str:
         return ICONS[self.state]
 
-    def generate_for(self, scene: bpy.types.Scene, request: GenerateRequest) -> Path:
-        folder = self.generate(request, places.output_root())
-        self.targets[folder], self.just_done = scene.session_uid, None
+    def generate_for(
+        self, scene: bpy.types.Scene, request: GenerateRequest, purpose: jobs.Purpose = jobs.Purpose.SKY
+    ) -> Path:
+        """Queue a job for ``scene``; returns its folder. A candidate is never applied: it joins ``candidates``.
+
+        Raises ``SkyloopError``.
+        """
+        sky = purpose is jobs.Purpose.SKY
+        folder = self.generate(request, places.output_root() if sky else places.candidates_root())
         self._made_in.add(folder.parent)
+        if sky:
+            self.targets[folder], self.just_done = scene.session_uid, None
         return folder
 
     def roots(self) -> list[Path]:
         """The folders whose jobs a button may touch: those of this file and user, and where this Blender made some."""
-        return [*places.roots(), *self._made_in]
+        return [*places.roots(), *places.candidates_roots(), *self._made_in]
 
     def resume_for(self, scene: bpy.types.Scene, job: jobs.Job) -> None:
         self.resume_job(job)
-        self.targets[job.folder], self.just_done = scene.session_uid, None
+        if jobs.Purpose.of(job.folder) is jobs.Purpose.SKY:
+            self.targets[job.folder], self.just_done = scene.session_uid, None
         self._forget(job.folder)
 
     def delete(self, folder: Path) -> None:
@@ -86,6 +96,7 @@ class BlenderSession(Session):
     def _forget(self, folder: Path) -> None:
         """Until the next scan: this job is not to be offered any more."""
         self.unfinished = [job for job in self.unfinished if job.folder != folder]
+        self.candidates = [job for job in self.candidates if job.folder != folder]
         if self.problem and self.problem.job == folder:
             self.dismiss()
         if self.just_done == folder:
@@ -104,7 +115,7 @@ class BlenderSession(Session):
 
     def scan_history(self) -> None:
         """Look for skies on the disk, done and unfinished, in a thread; ``step`` takes the answer."""
-        self._scan = _HistoryScan(places.roots())
+        self._scan = _HistoryScan(places.roots(), places.candidates_roots())
 
     def picture(self, file: Path | None, edition: int = 0) -> int:
         """The icon of an image file, 0 when there is none. Another ``edition`` of the file is read anew."""
@@ -124,6 +135,7 @@ class BlenderSession(Session):
         self.tick()
         if self._scan and not self._scan.is_alive():
             self.history, self.unfinished = self._scan.finished, self._scan.unfinished
+            self.candidates = self._scan.candidates
             self._scan = None
             _fill_history(self.history)
             self.revision += 1
@@ -145,6 +157,8 @@ class BlenderSession(Session):
 
     def _deliver(self, job: Path) -> None:
         """Apply a finished sky to the scene that asked for it, or offer it when that scene is gone."""
+        if jobs.Purpose.of(job) is jobs.Purpose.CANDIDATE:
+            return
         self.just_done = job
         uid = self.targets.pop(job, None)  # of this file's scenes only: an opened file's have new ones
         scene = next((s for s in bpy.data.scenes if s.session_uid == uid), None)
@@ -167,17 +181,19 @@ class BlenderSession(Session):
 class _HistoryScan(threading.Thread):
     """Reads job folders without holding up Blender."""
 
-    def __init__(self, roots: list[Path]) -> None:
+    def __init__(self, roots: list[Path], candidates_roots: list[Path]) -> None:
         super().__init__(name="skyloop-history", daemon=True)
         self.finished: list[jobs.Listed] = []
         self.unfinished: list[jobs.Listed] = []
-        self._roots = roots
+        self.candidates: list[jobs.Listed] = []
+        self._roots, self._candidates_roots = roots, candidates_roots
         self.start()
 
     def run(self) -> None:
         try:
             self.finished = jobs.history(self._roots)
             self.unfinished = jobs.unfinished(self._roots)
+            self.candidates = jobs.history(self._candidates_roots)
         except OSError:
             log.exception("history")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +21,22 @@ from ...backend.media.files import is_real_folder
 from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from ...backend.runtime.lock import is_held, locked
 
+CANDIDATES = "candidates"
 MAX_HISTORY = 100
 _CLAIM_WAIT_S = 0.5  # who only asks whether it is held holds it for a moment
+
+
+class Purpose(StrEnum):
+    """What a job is made for. Its folder says so, so that it is known after a restart and in another Blender."""
+
+    SKY = "sky"
+    CANDIDATE = "candidate"
+    """A quick one, to choose among; it lies in a folder ``candidates`` of a folder of skies."""
+
+    @staticmethod
+    def of(folder: Path) -> Purpose:
+        """The purpose of the job in ``folder``, which need not exist."""
+        return Purpose.CANDIDATE if folder.parent.name == CANDIDATES else Purpose.SKY
 
 
 @dataclass(frozen=True)
@@ -126,8 +141,12 @@ def delete(folder: Path, roots: Iterable[Path]) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a cancelled job unless there is something in it to go on from, or to see. Never raises."""
-    if not store.has_checkpoint(folder) and store.status(folder) not in (Status.DONE, Status.RUNNING):
+    """Remove a cancelled job unless there is something in it to go on from, or to see. Never raises.
+
+    A quick candidate is not worth going on with.
+    """
+    worth = store.has_checkpoint(folder) and Purpose.of(folder) is Purpose.SKY
+    if not worth and store.status(folder) not in (Status.DONE, Status.RUNNING):
         with contextlib.suppress(SkyloopError):
             folders.remove(folder)
 

@@ -62,6 +62,14 @@ def test_each_scene_gets_the_sky_that_was_asked_for_in_it(blender: Blender) -> N
     assert [title for title, made in found["made"].items() if not made] == ["not wanted"] and not found["kept"]
 
 
+def test_a_candidate_is_neither_applied_nor_mixed_with_the_skies(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("run:candidates", root=tmp_path)
+    assert found["world"] == "Mine" and found["offered"] is None and found["world_after_sky"] == "Skyloop: whole"
+    assert Path(found["made"]).parent == Path(found["root"])
+    assert found["candidates"] == [found["made"]] and found["history"] == ["whole"] and not found["unfinished"]
+    assert not found["left"] and not found["there"]
+
+
 def test_what_was_left_unfinished_is_offered_again(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("unfinished", root=tmp_path / "root")
     assert {"goes on", "is deleted"} <= set(found["offered"]) and "last checkpoint" in found["line"]
