@@ -14,11 +14,16 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backend import runtime
 from backend.protocol import SkyloopError
+
+from . import blenders
 
 ROOT = Path(__file__).resolve().parents[1]
 RINGS = ("unit", "backend", "blender", "desktop", "exports")
@@ -55,7 +60,10 @@ def main(argv: list[str]) -> int:
     if {"blender", "desktop"} & set(wanted):
         environ["SKYLOOP_NO_BPY"] = _make_bpy()
     outcomes = _lint(python, environ) if "lint" in wanted else []
-    outcomes += [_ring(ring, arguments.k, python, environ) for ring in RINGS if ring in wanted]
+    for ring in RINGS:
+        if ring in wanted:
+            outcomes.append(_ring(ring, arguments.k, python, environ))
+            outcomes += _other_blenders(arguments.k, python, environ) if ring == "blender" else []
     return _report(outcomes, bool(arguments.k))
 
 
@@ -87,17 +95,44 @@ def _ring(ring: str, expression: str | None, python: Path, environ: dict[str, st
     if not list((ROOT / "tests" / ring).rglob("test_*.py")):
         return Outcome(ring, True, "not run", 0.0, Counter({f"tests/{ring} has no tests yet": 1}))
     _title(ring)
+    return _pytest(ring, [f"tests/{ring}"], expression, python, environ)
+
+
+def _other_blenders(expression: str | None, python: Path, environ: dict[str, str]) -> Iterator[Outcome]:
+    """The tests of the add-on in the other Blenders, two at a time; each one's output is shown when it is through."""
+    found = list(blenders.make())
+    yield from (Outcome(f"blender {v}", True, "not run", 0.0, Counter({why: 1})) for v, at, why in found if at is None)
+
+    def run(version: str, at: Path) -> tuple[Outcome, str]:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            own = environ | {"SKYLOOP_BPY_PYTHON": str(at)}
+            tests = ["tests/blender", "-m", "not once"]
+            outcome = _pytest(f"blender {version}", tests, expression, python, own, output)
+            output.seek(0)
+            return outcome, output.read()
+
+    with ThreadPoolExecutor(2) as pool:
+        for run_of in [pool.submit(run, version, at) for version, at, _ in found if at]:
+            outcome, text = run_of.result()
+            _title(outcome.name)
+            print(text, flush=True)
+            yield outcome
+
+
+def _pytest(
+    name: str, tests: list[str], expression: str | None, python: Path, environ: dict[str, str], output: Any = None
+) -> Outcome:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [python, "-m", "pytest", f"tests/{ring}", f"--junitxml={report}"]
-        status = subprocess.run(command + (["-k", expression] if expression else []), cwd=ROOT, env=environ).returncode
+        command = [python, "-m", "pytest", *tests, f"--junitxml={report}", *(["-k", expression] if expression else [])]
+        status = subprocess.run(command, cwd=ROOT, env=environ, stdout=output, stderr=output).returncode
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
     counts = Counter(_result(case) for case in cases)
     reasons = Counter(s.get("message", "no reason given") for case in cases for s in case.iter("skipped"))
     nothing_matches = status == 5 and expression is not None
     summary = ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing ran"
-    return Outcome(ring, status == 0 or nothing_matches, summary, time.monotonic() - start, reasons)
+    return Outcome(name, status == 0 or nothing_matches, summary, time.monotonic() - start, reasons)
 
 
 def _result(case: ElementTree.Element) -> str:
@@ -114,7 +149,7 @@ def _report(outcomes: list[Outcome], filtered: bool) -> int:
     print("\n=== summary ===")
     for outcome in outcomes:
         mark = "FAILED" if not outcome.passed else "ok    " if outcome.ran else "-     "
-        print(f"{mark} {outcome.name:<9} {outcome.summary} ({outcome.seconds:.0f} s)")
+        print(f"{mark} {outcome.name:<11} {outcome.summary} ({outcome.seconds:.0f} s)")
         for reason, count in outcome.left_out.items():
             print(f"       left out ({count}): {reason}")
     ran = any(outcome.ran for outcome in outcomes)

@@ -18,6 +18,8 @@ from backend import runtime
 from .conftest import FRAMES, LANDMARKS, Blender
 from .test_world import close
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 MAIN = (
     "import importlib, sys; from blender_addon.__main__ import load_package; load_package();"
