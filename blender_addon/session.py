@@ -251,7 +251,7 @@ def register() -> None:
     global _current
     _current = BlenderSession()
     bpy.app.handlers.load_post.append(_after_load)
-    if not bpy.app.background:  # where timers never run, and crash Blender 4.2's Python module at its end
+    if not bpy.app.background:  # where timers never run
         bpy.app.timers.register(_timer, first_interval=IDLE_PERIOD_S, persistent=True)
 
 

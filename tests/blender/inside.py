@@ -6,6 +6,7 @@ Each function takes the arguments as a dict and returns something that JSON can 
 
 import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -551,3 +552,6 @@ if __name__ == "__main__":
     found = vars(importlib.import_module(f"inside_{feature}")) if feature else globals()
     result = found[scenario](arguments)
     Path(arguments["answer"]).write_text(json.dumps(result), encoding="utf-8")
+    if bpy.app.version < (4, 3):  # its Python module crashes at its end when any Python callback is registered
+        sys.stdout.flush()
+        os._exit(0)
