@@ -11,5 +11,6 @@ def enter_runtime(argv: list[str]) -> None:
     Raises ``SkyloopError`` when it cannot be made.
     """
     # By itself `enter` would report a failure on stderr and exit; `--json` has to report it on stdout.
-    runtime.ensure("backend", progress=runtime.console_progress())
+    if not runtime.inside():  # a child of Blender's is, in a home that only Blender's preferences name
+        runtime.ensure("backend", progress=runtime.console_progress())
     runtime.enter("backend", argv)

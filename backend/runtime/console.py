@@ -13,7 +13,9 @@ WORDS = {
     "venv": "Making the environment",
     "plan": "Looking up packages",
     "download": "Downloading",
+    "check": "Checking files",
     "install": "Installing",
+    "copy": "Copying",
     "self-test": "Testing",
 }
 

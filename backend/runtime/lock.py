@@ -76,3 +76,25 @@ def is_held(path: Path) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def hold(path: Path) -> None:
+    """Say until this process ends that it uses what ``path`` stands for; many can at once. See :func:`is_used`."""
+    try:
+        _try_lock(open_regular(path, os.O_RDWR | os.O_CREAT), shared=True)  # never closed: it ends with the process
+    except (OSError, SkyloopError):  # a disk that is read-only or has no locks: then nobody is told
+        return
+
+
+def is_used(path: Path) -> bool:
+    """Whether any process holds ``path`` by :func:`hold`. False where that cannot be told."""
+    try:
+        fd = open_regular(path, os.O_RDWR)
+    except (OSError, SkyloopError):
+        return False
+    try:
+        return not _try_lock(fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)

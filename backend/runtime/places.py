@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 BPY_PYTHONS = ((3, 11), (3, 13))
 READY = "ready.json"
+BROKEN = "broken.json"
+"""What ``ready.json`` is called from when damage is found until it is mended."""
+PLAN = "plan.json"
+IN_USE = "in-use.lock"
+MOVED = "moved.json"
+MAX_MOVES = 8
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Spec:
 
     ``on``: the environment whose packages it also sees. ``checks``: the modules that the self-test imports.
     ``torch``: it holds torch, whose build depends on the machine.
-    ``need_gb`` covers the downloads and the installed files together, by accelerator.
+    ``need_gb`` covers the downloads and the installed files together, by accelerator; ``size_gb`` are the two apart.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Spec:
     pythons: tuple[tuple[int, int], ...] = PYTHONS
     on: str = ""
     torch: bool = False
+    size_gb: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 SPECS = {
@@ -48,6 +55,7 @@ SPECS = {
             checks=("torch", "diffusers", "numpy", "cv2", "av", "safetensors", "tokenizers"),
             need_gb={"cpu": 2.0, "apple": 2.0, "cuda": 8.5},
             torch=True,
+            size_gb={"cpu": (0.4, 1.3), "apple": (0.4, 1.3), "cuda": (2.9, 5.2)},
         ),
         Spec(
             name="bpy",
@@ -86,6 +94,22 @@ def home() -> Path:
     return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "skyloop"
 
 
+def current(at: Path) -> Path:
+    """Where the content of this home is now: another folder, if it was moved there.
+
+    The old folder says so itself, because other Blenders, whose preferences still name it, must find their way.
+    """
+    for _ in range(MAX_MOVES):
+        try:
+            to = json.loads((at / MOVED).read_text(encoding="utf-8"))["to"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return at
+        if not isinstance(to, str) or not Path(to).is_absolute():
+            return at
+        at = Path(to)
+    return at
+
+
 def key(spec: Spec, accelerator: str) -> str:
     """What an environment must be rebuilt for: its requirements, the accelerator, and what it lies on."""
     text = spec.requirements.read_text(encoding="utf-8")
@@ -107,14 +131,38 @@ def python_in(env: Path) -> Path:
     return env / "Scripts" / "python.exe" if sys.platform == "win32" else env / "bin" / "python"
 
 
-def read_ready(env: Path) -> dict[str, Any] | None:
-    """The content of ``ready.json``, or None when the environment is not finished or its Python is gone."""
+def site_of(env: Path, python: str) -> Path:
+    """The folder of the packages of a virtual environment made with that Python ("3.11")."""
+    return (
+        env / "Lib" / "site-packages" if sys.platform == "win32" else env / "lib" / f"python{python}" / "site-packages"
+    )
+
+
+def contents(site: Path) -> list[str]:
+    """The names of what lies in a ``site-packages`` folder, but for what Python compiled."""
+    return sorted(path.name for path in site.iterdir() if path.name != "__pycache__")
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where there is none that can be read."""
     try:
-        document = json.loads((env / READY).read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    usable = isinstance(document, dict) and python_in(env).exists()  # a link into a removed Python does not exist
-    return document if usable else None
+    return document if isinstance(document, dict) else None
+
+
+def read_ready(env: Path) -> dict[str, Any] | None:
+    """The content of ``ready.json``, or None when the environment is not finished, or a look at it finds it broken:
+
+    its Python is gone (a link into a removed Python does not exist), or a whole package is.
+    """
+    document = read_document(env / READY)
+    if document is None or not python_in(env).exists():
+        return None
+    site = site_of(env, str(document.get("python", "")))
+    names = document.get("contents", ())
+    return document if all(os.path.lexists(os.path.join(site, name)) for name in names) else None  # noqa: PTH118
 
 
 def find_ready(at: Path, spec: Spec, accelerator: str) -> Path | None:
@@ -127,6 +175,43 @@ def find_ready(at: Path, spec: Spec, accelerator: str) -> Path | None:
         if read_ready(env) is not None and read_ready(below) is not None:
             return env
     return None
+
+
+def mendable(at: Path, spec: Spec, accelerator: str) -> Path | None:
+    """An environment for the present requirements that was finished once and is broken; the newest first."""
+    for env in _candidates(at, spec, accelerator):
+        whole = read_ready(env) is not None
+        if not whole and (env / PLAN).exists() and ((env / READY).exists() or (env / BROKEN).exists()):
+            return env
+    return None
+
+
+def condition(at: Path, spec: Spec, accelerator: str) -> str:
+    """What is there: ``ready``, ``broken`` (to mend), ``half`` (to go on with), ``outdated``, ``none``, or ``gone``:
+
+    the folder was moved to where nothing is now, such as a disk that is not connected.
+    """
+    now = current(at)
+    if find_ready(now, spec, accelerator):
+        return "ready"
+    if now != at and not now.exists():
+        return "gone"
+    if mendable(now, spec, accelerator):
+        return "broken"
+    names = [env.name for env in _candidates(now, spec, accelerator)]
+    if any((now / part / name).exists() for part in ("envs", "downloads") for name in names):
+        return "half"
+    return "outdated" if old_environments(now, spec, accelerator) else "none"
+
+
+def old_environments(at: Path, spec: Spec, accelerator: str) -> list[Path]:
+    """Finished environments for requirements, or an accelerator, that are not the present ones."""
+    present = {env.name for env in _candidates(at, spec, accelerator)}
+    return [path.parent for path in sorted(at.glob(f"envs/{spec.name}-*/{READY}")) if path.parent.name not in present]
+
+
+def _candidates(at: Path, spec: Spec, accelerator: str) -> list[Path]:
+    return [env_dir(at, spec, accelerator, python) for python in sorted(spec.pythons, reverse=True)]
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ import pytest
 
 from backend import runtime
 from backend.protocol import ErrorKind, Event, SkyloopError
-from backend.runtime import child, fetch, install, interpreter, lock, places, torch_build
+from backend.runtime import child, fetch, interpreter, lock, moving, places, torch_build, work
 from backend.runtime.console import console_progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +48,12 @@ def step(name):
         sys.exit(1)
 
 if "venv" in words:
-    folder = pathlib.Path(words[-1])
-    (folder / "bin").mkdir(parents=True)
+    folder = pathlib.Path(next(word for word in reversed(words) if not word.startswith("--")))
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
     shutil.copy(sys.argv[0], folder / "bin" / "python")
+    pip = folder / "lib" / "python3.11" / "site-packages" / "pip-26.3.dist-info"
+    pip.mkdir(parents=True, exist_ok=True)
+    (pip / "RECORD").write_text("pip-26.3.dist-info/RECORD,,\n")
     step("venv")
 elif "--report" in words:
     step("plan")
@@ -56,7 +61,7 @@ elif "--report" in words:
     pathlib.Path(words[words.index("--report") + 1]).write_text((fake / "report.json").read_text())
 elif "--no-index" in words:
     target = env / "lib" / "python3.11" / "site-packages"
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for word in words:
         if word.endswith(".whl"):
             zipfile.ZipFile(word).extractall(target)
@@ -83,8 +88,11 @@ class Index:
         self.folder, self.log, self.cut, self.ranges, self.gone = folder, [], 0, True, False
         folder.mkdir()
         for name, size in (("torch-2.13.0", 300_000), ("thing-1.0", 1000)):
+            data, inner, info = os.urandom(size), f"{name.split('-')[0]}/data.bin", f"{name}.dist-info/RECORD"
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
-                wheel.writestr(f"{name.split('-')[0]}/data.bin", os.urandom(size))
+                wheel.writestr(inner, data)
+                wheel.writestr(info, f"{inner},sha256={digest},{size}\n{info},,\n")
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -153,6 +161,13 @@ class World:
 
     def ensure(self, env: str = "backend") -> Path:
         return runtime.ensure(env, progress=self.events.append)
+
+    def site(self) -> Path:
+        return Path(runtime.status()["python"]).parents[1] / "lib" / "python3.11" / "site-packages"
+
+    def fetched(self) -> list[str]:
+        """The files that were asked of the index, each time it was."""
+        return [name.split("-")[0] for name, _ in self.index.log]
 
     def calls(self) -> list[str]:
         calls = self.fake / "calls"
@@ -349,7 +364,7 @@ def test_failures_are_one_line_with_the_log(world: World, step: str, output: str
 
 def test_a_small_disk_is_refused_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1_000_000_000})
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(work.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(SkyloopError, match="needs about 2.0 GB more, and .* has 1.0 GB free") as caught:
         world.ensure()
     assert caught.value.kind is ErrorKind.DISK_FULL
@@ -448,6 +463,232 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, platform: str, envi
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(places.sys, "platform", platform)
     assert str(runtime.home()) == want.format(home=Path.home())
+
+
+# --- mending ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_package_is_found_at_a_glance_and_only_it_is_brought_back(world: World) -> None:
+    python = world.ensure()
+    site = world.site()
+    good = (site / "torch" / "data.bin").stat().st_ino
+    shutil.rmtree(site / "thing")
+    about = runtime.status()
+    assert (about["ready"], about["condition"]) == (False, "broken")
+    world.index.log.clear()
+    assert runtime.repair(progress=world.events.append) == python
+    assert world.fetched() == ["thing"]
+    assert (site / "thing" / "data.bin").stat().st_size == 1000
+    assert (site / "torch" / "data.bin").stat().st_ino == good
+    assert runtime.status()["condition"] == "ready"
+
+
+def test_whoever_needs_a_broken_environment_mends_it(world: World) -> None:
+    python = world.ensure()
+    shutil.rmtree(world.site() / "thing")
+    world.index.log.clear()
+    assert world.ensure() == python and world.fetched() == ["thing"]
+
+
+def test_a_file_whose_bytes_changed_is_found(world: World) -> None:
+    world.ensure()
+    file = world.site() / "thing" / "data.bin"
+    file.write_bytes(b"x" * 1000)
+    world.index.log.clear()
+    runtime.repair(progress=world.events.append)
+    assert file.read_bytes() != b"x" * 1000 and world.fetched() == ["thing"]
+    assert "damaged: thing: data.bin has changed" in (world.home / "install.log").read_text()
+    assert {"check", "download", "install", "self-test"} <= set(world.phases())
+
+
+def test_repairing_what_is_whole_downloads_and_changes_nothing(world: World) -> None:
+    world.ensure()
+    calls, log = len(world.calls()), list(world.index.log)
+    runtime.repair(online=False)
+    assert world.index.log == log and world.calls()[calls:] == ["self-test"]
+    assert runtime.status()["ready"]
+
+
+def test_offline_a_repair_that_needs_a_download_is_refused_and_says_so(world: World) -> None:
+    world.ensure()
+    shutil.rmtree(world.site() / "thing")
+    with pytest.raises(SkyloopError, match="1 damaged packages must be downloaded") as caught:
+        runtime.repair(online=False)
+    assert caught.value.kind is ErrorKind.BAD_REQUEST and "online access" in caught.value.hint
+    runtime.repair()
+    assert runtime.status()["ready"]
+
+
+def test_a_repair_that_is_killed_is_gone_on_with(world: World) -> None:
+    python = world.ensure()
+    shutil.rmtree(world.site() / "thing")
+    fail = world.arrange("fail-self-test", "broken")
+    with pytest.raises(SkyloopError, match="does not work"):
+        runtime.repair()
+    assert runtime.status()["condition"] == "broken"
+    fail.unlink()
+    world.index.log.clear()
+    assert world.ensure() == python and world.fetched() == []
+
+
+def test_a_python_that_is_gone_is_replaced_and_the_packages_stay(world: World) -> None:
+    python = world.ensure()
+    python.unlink()
+    assert runtime.status()["condition"] == "broken"
+    world.index.log.clear()
+    assert runtime.repair() == python
+    assert python.exists() and world.fetched() == [] and runtime.status()["ready"]
+
+
+def test_what_is_in_use_is_neither_mended_nor_removed(world: World) -> None:
+    env = world.ensure().parents[1]
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from backend.runtime.lock import hold; import pathlib, time\n"
+        "hold(pathlib.Path(sys.argv[2])); print('held', flush=True); time.sleep(60)"
+    )
+    command = [os.path.realpath("/proc/self/exe"), "-c", code, str(ROOT), str(env / places.IN_USE)]
+    holders = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    for holder in holders:
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+    for attempt in (runtime.repair, runtime.remove, partial(runtime.retire, world.home, world.home / "x")):
+        with pytest.raises(SkyloopError, match="using the generator"):
+            attempt()
+        holders[0].kill()  # one of two is still one
+    assert env.exists()
+    for holder in holders:
+        holder.kill()
+        holder.wait()
+        assert holder.stdout
+        holder.stdout.close()
+    (world.home / places.MOVED).unlink()
+    runtime.remove()
+    assert not env.exists()
+
+
+# --- moving ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["same disk", "another disk"])
+def test_moved_to_another_folder_it_works_there_and_the_old_one_leads_there(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", _no_links)
+    world.ensure("tests")
+    new, calls = tmp_path / "Größe 世界", len(world.calls())
+    runtime.move(new, progress=world.events.append)
+    assert runtime.status()["home"] == str(world.home), "the old one is in use until it is taken away"
+    assert world.calls()[calls:] == ["self-test", "self-test"]
+    freed = runtime.retire(world.home, new)
+    assert freed >= 0 and [path.name for path in world.home.iterdir()] == [places.MOVED]
+    about = runtime.status("tests")
+    assert about["ready"] and about["home"] == str(new) and about["python"].startswith(str(new))
+    path = Path(about["python"]).parents[1] / "lib/python3.11/site-packages/skyloop_backend.pth"
+    assert path.read_text(encoding="utf-8").startswith(str(new))
+    assert subprocess.run([runtime.status()["python"], "-c", ""], capture_output=True, text=True).stdout.endswith(
+        f"{runtime.status()['python']}\n"
+    )
+
+
+def _no_links(self: Path, target: Path) -> None:
+    raise OSError("another disk")
+
+
+def test_moved_back_again(world: World, tmp_path: Path) -> None:
+    world.ensure()
+    for old, new in ((world.home, tmp_path / "b"), (tmp_path / "b", world.home)):
+        runtime.move(new, home=old)
+        runtime.retire(old, new)
+    assert runtime.status()["ready"] and runtime.status()["home"] == str(world.home)
+    assert runtime.status(home=tmp_path / "b")["ready"], "whoever still names the other folder finds it as well"
+
+
+@pytest.mark.parametrize("stop", ["cancelled", "failed"])
+def test_a_move_that_stops_leaves_the_old_one_in_use_and_nothing_behind(
+    world: World, tmp_path: Path, stop: str
+) -> None:
+    world.ensure()
+    new = tmp_path / "new"
+    if stop == "failed":
+        world.arrange("fail-self-test", "broken")
+    with pytest.raises(SkyloopError, match="cancelled" if stop == "cancelled" else "does not work"):
+        runtime.move(new, cancelled=lambda: stop == "cancelled" and (new / "envs").exists())
+    assert not new.exists()
+    assert runtime.status()["ready"] and runtime.status()["home"] == str(world.home)
+
+
+def test_a_folder_with_other_things_gets_one_of_ours_in_it(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert runtime.target_of(tmp_path) == tmp_path / moving.SUBFOLDER
+    assert runtime.target_of(tmp_path / "photos") == tmp_path / "photos"
+    assert runtime.target_of(tmp_path / "new") == tmp_path / "new"
+
+
+def test_moves_that_cannot_be_are_refused(world: World, tmp_path: Path) -> None:
+    world.ensure()
+    for new in (world.home, world.home / "inside", world.home.parent):
+        with pytest.raises(SkyloopError) as caught:
+            runtime.move(new)
+        assert caught.value.kind is ErrorKind.BAD_REQUEST
+    with pytest.raises(SkyloopError, match="is not there"):
+        runtime.move(tmp_path / "new", home=tmp_path / "nothing")
+    assert runtime.status()["ready"]
+
+
+def test_a_small_disk_is_refused_before_anything_is_copied(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ensure()
+    monkeypatch.setattr(moving, "_one_disk", lambda old, new: False)
+    monkeypatch.setattr(work.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(SkyloopError) as caught:
+        runtime.move(tmp_path / "new")
+    assert caught.value.kind is ErrorKind.DISK_FULL and not (tmp_path / "new").exists()
+
+
+def test_a_disk_that_was_unplugged_is_gone_until_it_is_back_or_given_up(world: World, tmp_path: Path) -> None:
+    world.ensure()
+    new = tmp_path / "disk" / "Skyloop"
+    runtime.move(new)
+    runtime.retire(world.home, new)
+    new.parent.rename(tmp_path / "unplugged")
+    assert runtime.status()["condition"] == "gone"
+    (tmp_path / "unplugged").rename(new.parent)
+    assert runtime.status()["condition"] == "ready"
+    new.parent.rename(tmp_path / "unplugged")
+    runtime.forget_move()
+    assert runtime.status()["condition"] == "none" and runtime.status()["home"] == str(world.home)
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+
+def test_the_old_one_stays_until_the_new_one_has_passed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = world.ensure().parents[1]
+    spec = places.SPECS["backend"]
+    changed = world.fake / "requirements.txt"
+    changed.write_text(spec.requirements.read_text() + "more==1\n")
+    monkeypatch.setitem(places.SPECS, "backend", dataclasses.replace(spec, requirements=changed))
+    assert runtime.status()["condition"] == "outdated"
+    fail = world.arrange("fail-self-test", "broken")
+    with pytest.raises(SkyloopError):
+        world.ensure()
+    assert runtime.status()["condition"] == "half" and places.read_ready(old)
+    fail.unlink()
+    new = world.ensure().parents[1]
+    assert runtime.status()["condition"] == "ready" and places.read_ready(old)
+    assert runtime.old_environments(world.home, places.SPECS["backend"], "cpu") == [old]
+    runtime.remove("backend", old=True)
+    assert new.exists() and not old.exists()
+
+
+def test_a_half_done_set_up_is_half(world: World) -> None:
+    assert runtime.status()["condition"] == "none"
+    world.index.cut = 100_000
+    deadline = iter((False, False, False))
+    with pytest.raises(SkyloopError, match="cancelled"):
+        runtime.ensure(cancelled=lambda: next(deadline, True))
+    assert runtime.status()["condition"] == "half"
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
