@@ -92,7 +92,9 @@ def install(args: dict[str, Any]) -> Any:
 
 
 def look(args: dict[str, Any]) -> Any:
-    """What a later Blender finds enabled by its preferences alone."""
+    """What a later Blender finds enabled by its preferences alone; None where Blender 4.2's module cannot tell."""
+    if bpy.app.version < (4, 3):  # it begins without the user's preferences, and crashes when it reads them
+        return None
     if MODULE in bpy.context.preferences.addons:
         addon_utils.reset_all()
     else:  # bpy 5.2 begins without the user's preferences
