@@ -6,11 +6,12 @@ from . import create, direct, explore, history, panel, preferences, properties, 
 from .create import panel as create_panel
 from .history import panel as history_panel
 from .sky import panel as sky_panel
+from .vr import panel as vr_panel
 
 # The groups and operators of the features; a group comes before the one that holds it.
 FEATURES = (sky, direct, explore, vr, create, history, running, setup)
 # In the order in which the tab shows them.
-PANELS = (panel, create_panel, sky_panel, history_panel)
+PANELS = (panel, create_panel, sky_panel, vr_panel, history_panel)
 CLASSES = (
     preferences.SKYLOOP_preferences,
     *(cls for feature in FEATURES for cls in feature.CLASSES),

@@ -1,5 +1,12 @@
 """How the scene is looked at through a headset."""
 
-from . import properties
+from . import operators, preview, properties
 
-CLASSES = (*properties.CLASSES,)
+CLASSES = (
+    *properties.CLASSES,
+    *operators.CLASSES,
+)
+
+
+def unregister() -> None:
+    preview.end()
