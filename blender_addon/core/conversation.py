@@ -13,6 +13,8 @@ from ...backend.media.files import open_append
 from ...backend.protocol import Command, ErrorKind, Event, SkyloopError
 from . import jobs
 from .client import BackendClient, LostError, TickClock
+from .course import Course, Past, expected
+from .errands import Errands
 from .installing import Runtime
 from .queue import JobQueue, Task
 from .restarts import RestartBudget
@@ -30,6 +32,9 @@ class Conversation:
         self.runtime = runtime
         self.state = State.NOT_INSTALLED
         self.progress = Progress("")
+        self.course = Course({})  # of what is under way
+        self.past: list[Past] = []  # what earlier skies took, newest first; the owner fills it
+        self.errands = Errands()
         self.problem: Problem | None = None
         self.queue = JobQueue()
         self.preview: Path | None = None
@@ -43,7 +48,6 @@ class Conversation:
         self._restarts = RestartBudget()
         self._clock = TickClock()
         self._cancel_by_s = 0.0  # by that clock
-        self._phase_began, self._phase_from = 0.0, 0.0  # when, and at which share of it: a resumed job's is above 0
 
     def _follow_backend(self, end: float) -> None:
         """Take in what the process has said, until ``time.monotonic()`` is about ``end``, and what has become of it."""
@@ -55,16 +59,15 @@ class Conversation:
             self._lose(error)
         if self.state is State.CANCELLING and self._client and now_s > self._cancel_by_s:
             self._lose(LostError(ErrorKind.INTERNAL, "The generator did not stop when it was asked to.", ""))
-        self._clear_away()
+        if self._unwanted and not self._closing:
+            self._clear_away()
         if self.queue.tasks:
             self._go_on()
 
     def _clear_away(self) -> None:
-        """Remove the folders of cancelled jobs, once no process can be at work in them."""
-        if not self._closing:
-            for folder in self._unwanted:
-                jobs.discard(folder)
-            self._unwanted.clear()
+        """Remove the folders of cancelled jobs; to be called when no process can be at work in them."""
+        unwanted, self._unwanted = self._unwanted, []
+        self.errands.begin(lambda: [jobs.discard(folder) for folder in unwanted])
 
     def _listen(self, end: float) -> None:
         while client := self._client:
@@ -128,6 +131,8 @@ class Conversation:
     def _follow_queue(self, event: Event) -> None:
         before = self.queue.running
         self.queue.follow(event.data)
+        if self.queue.paused:
+            self.course.pause()
         if self.queue.running is None:
             self._halt()
         elif self.queue.running is not before:
@@ -135,8 +140,7 @@ class Conversation:
         self.revision += 1
 
     def _follow_phase(self, progress: Progress) -> None:
-        if progress.name != self.progress.name:
-            self._phase_began, self._phase_from = time.monotonic(), progress.factor
+        self.course.note(progress)
         self.progress = progress
         self.revision += 1
 
@@ -164,6 +168,7 @@ class Conversation:
     def _begin(self, task: Task) -> None:
         self.queue.running = task
         self.preview = None
+        self.course = Course(expected(task.request, self.past))
         self.progress = Progress(LABELS[State.STARTING])
         self._enter(State.STARTING)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...backend.protocol import GenerateRequest
 from . import jobs
 
 
@@ -14,7 +15,7 @@ class Task:
     """A job from the press of the button to its end. ``reached`` is how far each phase ever came."""
 
     folder: Path
-    title: str
+    request: GenerateRequest
     claim: jobs.Claim
     sent: bool = False  # to the process that runs now
     leaving: bool = False  # the user took it out; its end is only awaited
@@ -22,6 +23,10 @@ class Task:
     restarts: int = 0
     memory_restarts: int = 0
     moved_on: bool = True  # further than ever since it was last started again
+
+    @property
+    def title(self) -> str:
+        return jobs.shorten(self.request.prompt)
 
     @property
     def id(self) -> str:

@@ -14,13 +14,13 @@ from ...backend.protocol import Command, ErrorKind, GenerateRequest, SkyloopErro
 from . import jobs
 from .client import BackendClient
 from .conversation import Conversation
-from .installing import Installer, Runtime
+from .course import Course
+from .installing import DOING_LABELS, Chore, Doing, Installer, Runtime
 from .queue import Task
 from .state import GENERATING, LABELS, Problem, Progress, State
 
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
 TICK_BUDGET_S = 0.004
-LEFT_AFTER_S = 3.0  # earlier than this a phase's pace says little
 
 
 class Session(Conversation):
@@ -28,6 +28,7 @@ class Session(Conversation):
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
+        self.chore: Chore | None = None  # what is done to the runtime, while that is so
         self._installer: Installer | None = None
 
     @property
@@ -50,19 +51,22 @@ class Session(Conversation):
 
     @property
     def label(self) -> str:
+        if self.installing and self.chore:
+            return DOING_LABELS[self.chore.doing]
         return "Paused" if self.queue.paused and self.busy else LABELS[self.state]
 
     @property
     def progress_text(self) -> str:
-        """The present phase, how far it is and, once that can be told, how long it will take yet."""
+        """The present phase, how far it is and, once that can be told, how long the whole will take yet."""
         if self.queue.paused:
             return f"Paused. {self.progress.text}"
-        elapsed_s, share = time.monotonic() - self._phase_began, self.progress.factor
-        gained = share - self._phase_from
-        if elapsed_s < LEFT_AFTER_S or gained <= 0.02 or share >= 1.0:
-            return self.progress.text
-        left_s = round(elapsed_s * (1 - share) / gained)
-        return f"{self.progress.text}, {left_s // 60}:{left_s % 60:02d} left"
+        return ", ".join(filter(None, (self.progress.text, self.left_text)))
+
+    @property
+    def left_text(self) -> str:
+        """How long the work under way will take yet, as ``2:05 left``; empty while that cannot be told."""
+        left_s = None if self.queue.paused or self.state is State.CANCELLING else self.course.left_s()
+        return "" if left_s is None else f"{round(left_s) // 60}:{round(left_s) % 60:02d} left"
 
     @property
     def client(self) -> BackendClient | None:
@@ -74,11 +78,17 @@ class Session(Conversation):
             self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
 
     def install(self) -> None:
-        """Start making the runtime, in a thread."""
+        """Start making the runtime, in a thread. Raises ``SkyloopError`` when something else is under way."""
+        self.set_up(Chore(Doing.INSTALL, self.runtime.install))
+
+    def set_up(self, chore: Chore) -> None:
+        """Start something that is done to the runtime, in a thread. Raises as :meth:`install`."""
         if self.busy:
             raise SkyloopError(ErrorKind.BAD_REQUEST, f"{self.label} already.", "Wait for it or cancel it.")
         self._drop_client()
         self.problem = None
+        self.chore = chore
+        self.course = Course({})
         self.progress = Progress("Preparing")
         self._enter(State.INSTALLING)  # tick begins it once the old process has let go of its files
 
@@ -86,7 +96,7 @@ class Session(Conversation):
         """Make a job folder in ``root`` and queue it. Returns the folder. Raises ``SkyloopError``."""
         self._check_installed()
         folder = jobs.create(root, request.validated())
-        self._add(Task(folder, jobs.shorten(request.prompt), jobs.Claim(folder)))
+        self._add(Task(folder, request, jobs.Claim(folder)))
         return folder
 
     def resume_job(self, job: jobs.Job) -> None:
@@ -96,18 +106,18 @@ class Session(Conversation):
         if store.status(job.folder) is store.Status.RUNNING:
             claim.release()
             raise SkyloopError(ErrorKind.BAD_REQUEST, "Another Skyloop works on this sky.", "Wait for it to end.")
-        self._add(Task(job.folder, job.title, claim))
+        self._add(Task(job.folder, job.request, claim))
 
     def pause(self) -> None:
         """Have the running job halt at its next window; waiting ones do not start."""
         self.queue.paused = True
+        self.course.pause()
         self._send(Command(type="pause"))
         self.revision += 1
 
     def resume(self) -> None:
         """Go on after :meth:`pause`, or after the queue was held because the generator does not work."""
         self.queue.paused = False
-        self._phase_began, self._phase_from = time.monotonic(), self.progress.factor
         self._send(Command(type="resume"))
         self._go_on()
         self.revision += 1
@@ -187,16 +197,18 @@ class Session(Conversation):
             else:
                 self.queue.end(task)
         self._clear_away()
+        self.errands.finish()
         if self.installing or self.state in GENERATING:
             self._enter(State.READY)
 
     def tick(self, budget_s: float = TICK_BUDGET_S) -> None:
         """Take in what has happened since, for at most about ``budget_s`` seconds."""
         end = time.monotonic() + budget_s
+        self.errands.tick()
         if self._installer:
             self._follow_installer(self._installer)
-        elif self.installing and not self._closing:
-            self._installer = Installer(self.runtime)
+        elif self.installing and self.chore and not self._closing:
+            self._installer = Installer(self.chore)
         self._follow_backend(end)
 
     def _follow_installer(self, installer: Installer) -> None:
@@ -207,15 +219,18 @@ class Session(Conversation):
         self._installer = None
         error = installer.error
         if error and error.kind is not ErrorKind.CANCELLED:
-            self.problem = Problem(error.kind, error.message, error.hint)
+            self.problem = Problem(error.kind, error.message, error.hint, log=getattr(error, "log", None))
+        self.chore = None
         self._enter(State.READY if self.runtime.ready() else State.NOT_INSTALLED)
+        if installer.chore.then and not error:
+            installer.chore.then()
 
     def _check_installed(self) -> None:
         if self.installing:
             raise SkyloopError(ErrorKind.BAD_REQUEST, f"{self.label} already.", "Wait for it or cancel it.")
         if not self.runtime.ready():
             self._enter(State.NOT_INSTALLED)
-            raise SkyloopError(ErrorKind.BAD_REQUEST, "The generator is not installed.", "Press Install first.")
+            raise SkyloopError(ErrorKind.BAD_REQUEST, "The generator is not set up.", "Press Set Up Skyloop first.")
 
     def _add(self, task: Task) -> None:
         self.problem = None

@@ -4,91 +4,29 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from blender_addon.__main__ import load_package
+from .sessions import (
+    REQUEST,
+    State,
+    at_work,
+    client_module,
+    jobs,
+    protocol,
+    run_until,
+    running,
+    session_module,
+    sessions,
+)
 
-load_package()
-client_module = importlib.import_module("skyloop.blender_addon.core.client")
-session_module = importlib.import_module("skyloop.blender_addon.core.session")
-jobs = importlib.import_module("skyloop.blender_addon.core.jobs")
 settings = importlib.import_module("skyloop.blender_addon.core.settings")
-protocol = importlib.import_module("skyloop.backend.protocol")
-
-State = session_module.State
-FAKE = Path(__file__).parents[1] / "blender" / "fake_backend.py"
-REQUEST = protocol.GenerateRequest(prompt="Northern lights, über all", width=512, height=256, frames=8)
-
-
-class FakeRuntime:
-    """The runtime as the session wants it, with the fake backend instead of the real one."""
-
-    def __init__(self, mode: str, fixtures: Path, *, installed: bool = True, **timeouts: float) -> None:
-        self.mode, self.fixtures, self.installed, self.timeouts = mode, fixtures, installed, timeouts
-        self.install_error: Exception | None = None
-
-    def ready(self) -> bool:
-        return self.installed
-
-    def install(self, report, cancelled) -> None:
-        for done in range(50):
-            if cancelled():
-                raise protocol.SkyloopError(protocol.ErrorKind.CANCELLED, "Cancelled.")
-            report(session_module.Progress("download", done, 50, "MB"))
-            time.sleep(0.01)
-        if self.install_error:
-            raise self.install_error
-        self.installed = True
-
-    def client(self):
-        return client_module.BackendClient(
-            [sys.executable, str(FAKE), self.mode, str(self.fixtures)], cwd=self.fixtures, **self.timeouts
-        )
 
 
 @pytest.fixture
 def make_session(tmp_path: Path):
-    fixtures = tmp_path / "fixtures"
-    fixtures.mkdir()
-    for name in ("sky.mp4", "poster.png"):
-        (fixtures / name).write_bytes(name.encode())
-    made = []
-
-    def make(mode: str, **options):
-        session = session_module.Session(FakeRuntime(mode, fixtures, **options))
-        session.refresh()
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
-
-
-def run_until(session, condition, timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, f"still {session.state} {session.progress}"
-        session.tick()
-        time.sleep(0.005)
-
-
-def at_work(session) -> bool:
-    return session.state is State.RUNNING and session.progress.name == "denoise"
-
-
-def running(pid: int) -> bool:
-    """Whether the process lives, or has not been waited for."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    yield from sessions(tmp_path)
 
 
 def test_a_job_runs_from_request_to_result(make_session, tmp_path: Path) -> None:
@@ -213,7 +151,7 @@ def test_closing_ends_the_process(make_session, tmp_path: Path) -> None:
 def test_installing_reports_progress_and_can_be_cancelled(make_session, tmp_path: Path) -> None:
     session = make_session("ok", installed=False)
     assert session.state is State.NOT_INSTALLED
-    with pytest.raises(protocol.SkyloopError, match="not installed"):
+    with pytest.raises(protocol.SkyloopError, match="not set up"):
         session.generate(REQUEST, tmp_path)
     session.install()
     with pytest.raises(protocol.SkyloopError, match="already"):
@@ -249,21 +187,6 @@ def test_a_failed_installation_is_shown(make_session, error: Exception) -> None:
 )
 def test_progress_is_told_in_words(progress: tuple[str, int, int, str], text: str) -> None:
     assert session_module.Progress(*progress).text == text
-
-
-def test_the_time_left_follows_the_pace_of_the_phase(make_session, monkeypatch) -> None:
-    session, now = make_session("ok"), [100.0]
-    monkeypatch.setattr(session_module.time, "monotonic", lambda: now[0])
-    for done, at in ((0, 100.0), (20, 130.0)):
-        now[0] = at
-        session._follow_phase(session_module.Progress("layout", done, 100, "window"))
-    assert session.progress_text == "Composing the sky: 20 %, 2:00 left"
-    session._follow_phase(session_module.Progress("load", 0, 1, "model"))
-    for done, at in ((50, 200.0), (60, 210.0)):  # a resumed job begins in the middle
-        now[0] = at
-        session._follow_phase(session_module.Progress("layout", done, 100, "window"))
-    assert session.progress_text == "Composing the sky: 60 %, 0:40 left"
-    monkeypatch.undo()
 
 
 def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:

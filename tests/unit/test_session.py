@@ -11,41 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from .test_client import REQUEST, FakeRuntime, at_work, jobs, protocol, run_until, running, session_module
+from .sessions import (
+    REQUEST,
+    State,
+    at_work,
+    client_module,
+    idle,
+    jobs,
+    protocol,
+    run_until,
+    running,
+    session_module,
+    sessions,
+)
 
 restarts = importlib.import_module("skyloop.blender_addon.core.restarts")
 queue_module = importlib.import_module("skyloop.blender_addon.core.queue")
-client_module = importlib.import_module("skyloop.blender_addon.core.client")
 store = importlib.import_module("skyloop.backend.jobs.store")
-State = session_module.State
 
 
 @pytest.fixture
 def make_session(tmp_path: Path):
-    """Sessions with the fake backend in some mode, which share one folder of skies, as two Blenders would."""
-    fixtures = tmp_path / "fixtures"
-    fixtures.mkdir()
-    for name in ("sky.mp4", "poster.png"):
-        (fixtures / name).write_bytes(name.encode())
-    made = []
-
-    def make(mode: str, **timeouts):
-        session = session_module.Session(FakeRuntime(mode, fixtures, **timeouts))
-        session.refresh()
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
+    yield from sessions(tmp_path)
 
 
 def result(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
-
-
-def idle(session) -> bool:
-    return not session.busy
 
 
 @pytest.mark.parametrize(
@@ -121,7 +112,7 @@ def lost(kind: str = "internal", after: str = "the generator stopped"):
 
 @pytest.fixture
 def task(tmp_path: Path):
-    return queue_module.Task(tmp_path, "a sky", jobs.Claim(tmp_path))
+    return queue_module.Task(tmp_path, REQUEST, jobs.Claim(tmp_path))
 
 
 def test_three_restarts_in_ten_minutes(task) -> None:
@@ -307,10 +298,10 @@ def test_only_jobs_in_the_users_folders_can_be_deleted(tmp_path: Path) -> None:
 def test_a_killed_blender_takes_its_claims_along(make_session, tmp_path: Path) -> None:
     """Killed at once, with a job that runs and one that waits: both are found again, and the backend ends."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from tests.unit.test_session import *\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from tests.unit.sessions import *\n"
         "s = session_module.Session(FakeRuntime('slow+keep', Path(sys.argv[2]))); s.refresh()\n"
         "[s.generate(REQUEST, Path(sys.argv[3])) for _ in range(2)]\n"
-        "run_until(s, lambda: at_work(s) and store.has_checkpoint(s.job))\n"
+        "run_until(s, lambda: at_work(s) and jobs.store.has_checkpoint(s.job))\n"
         "print(s.client.pid, flush=True); import os; os.kill(os.getpid(), 9)"
     )
     root = Path(__file__).parents[2]
