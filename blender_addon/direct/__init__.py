@@ -1,5 +1,8 @@
 """Prompts by direction, masks, the photo and the camera: how the scene steers its sky."""
 
-from . import properties
+from . import operators, properties
 
-CLASSES = (*properties.CLASSES,)
+CLASSES = (
+    *properties.CLASSES,
+    *operators.CLASSES,
+)

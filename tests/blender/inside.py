@@ -79,7 +79,7 @@ def make_job(film: str, root: Path, prompt: str = "aurora", seed: int = 7) -> Pa
 def registered() -> list[str]:
     """Everything of Skyloop's that Blender knows at the moment."""
     names = [name for name in dir(bpy.types) if name.startswith("SKYLOOP")]
-    owners = [bpy.types.Scene, bpy.types.World, bpy.types.WindowManager]
+    owners = [bpy.types.Scene, bpy.types.World, bpy.types.Object, bpy.types.WindowManager]
     names += [f"{owner.__name__}.skyloop" for owner in owners if hasattr(owner, "skyloop")]
     handlers = [*bpy.app.handlers.load_pre, *bpy.app.handlers.load_post]
     return sorted(names + [f.__name__ for f in handlers if f.__module__.startswith("bl_ext")])
@@ -134,7 +134,7 @@ def apply_and_save(args: dict[str, Any]) -> Any:
     scene.skyloop.front_deg = args["front_deg"]
     bpy.ops.skyloop.apply_world(job=str(job))
     bpy.ops.wm.save_as_mainfile(filepath=str(root / "scene.blend"))
-    image = scene.world.node_tree.nodes["Skyloop Sky"].image
+    image = part("blender_addon.sky.world").sky_image(scene.world)
     return {"world": scene.world.name, "path": image.filepath, "fps": scene.render.fps, "frames": scene.frame_end}
 
 
@@ -261,7 +261,7 @@ def front(args: dict[str, Any]) -> Any:
             said = ""
         except RuntimeError as error:
             said = str(error)
-        turned = scene.world.node_tree.nodes["Skyloop Front"].inputs["Rotation"].default_value[2]
+        turned = part("blender_addon.sky.nodes").slider(scene.world, "Front").default_value
         found.append([round(scene.skyloop.front_deg, 2), round(math.degrees(turned), 2), said])
     return found
 

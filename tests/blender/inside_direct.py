@@ -1,0 +1,236 @@
+"""Scenarios of steering: regions, the photo, the camera, masks."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import addon_utils
+import bpy
+from inside import MODULE, part
+from mathutils import Euler, Vector
+
+
+def _request(scene: bpy.types.Scene) -> Any:
+    return part("blender_addon.create.request").request_of(scene, device="cpu")
+
+
+def _camera(location: tuple[float, float, float] = (0, 0, 0), **angles_deg: float) -> bpy.types.Object:
+    """An active camera that looks to a yaw and pitch, rolled clockwise."""
+    camera = bpy.data.objects.new("Cam", bpy.data.cameras.new("Cam"))
+    bpy.context.scene.collection.objects.link(camera)
+    bpy.context.scene.camera = camera
+    _aim(camera, **angles_deg)
+    camera.location = location
+    bpy.context.view_layer.update()
+    return camera
+
+
+def _aim(camera: bpy.types.Object, yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> None:
+    yaw, pitch, roll = (math.radians(a) for a in (yaw_deg, pitch_deg, roll_deg))
+    turn = Euler((math.pi / 2 + pitch, 0, -yaw)).to_matrix() @ Euler((0, 0, -roll)).to_matrix()
+    camera.rotation_euler = turn.to_euler("XYZ", camera.rotation_euler)
+
+
+def _regions() -> list[list[Any]]:
+    bpy.context.view_layer.update()
+    found = part("blender_addon.direct.request").conditions(bpy.context.scene).get("regions", ())
+    return [[r.yaw_deg, r.pitch_deg, r.radius_deg, r.prompt] for r in found]
+
+
+def placed(args: dict[str, Any]) -> Any:
+    """Regions at known places, as a request says them when the sky's front is elsewhere."""
+    addon_utils.enable(MODULE, default_set=True)
+    scene, found = bpy.context.scene, {}
+    for name, location in args["places"].items():
+        _camera()
+        bpy.ops.skyloop.region_add(prompt=name, radius_deg=20)
+        bpy.context.object.location = location
+    bpy.ops.skyloop.region_add_band(prompt="stars", from_deg=50, to_deg=90)
+    bpy.ops.skyloop.region_add_band(prompt="mist", from_deg=-10, to_deg=10)
+    for front in args["fronts"]:
+        scene.skyloop.front_deg = front
+        found[str(front)] = _regions()
+    seen_from = bpy.data.objects.new("Eye", None)
+    scene.collection.objects.link(seen_from)
+    seen_from.location = (0, -5, 0)
+    scene.skyloop.front_deg, scene.skyloop.direct.centre = 0.0, seen_from
+    found["seen_from"] = _regions()
+    scene.skyloop.prompt = "sky"
+    found["problems"] = _request(scene).problems()
+    return found
+
+
+def looked(args: dict[str, Any]) -> Any:
+    """Where a new region goes for each way the camera looks."""
+    addon_utils.enable(MODULE, default_set=True)
+    found = []
+    for yaw, pitch, roll in args["looks"]:
+        _camera((3, 4, 5), yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+        bpy.ops.skyloop.region_add(prompt="here")
+        found.append(_regions()[-1][:2])
+    return found
+
+
+def handled(args: dict[str, Any]) -> Any:
+    """What users do to regions: copy, order, rename, switch off, remove, undo, redo."""
+    addon_utils.enable(MODULE, default_set=True)
+    _camera()
+    bpy.ops.ed.undo_push(message="start")
+
+    def names() -> list[str]:
+        return [r[3] for r in _regions()]
+
+    found: dict[str, Any] = {}
+    for prompt in ("a", "b", "c"):
+        bpy.ops.skyloop.region_add("EXEC_DEFAULT", True, prompt=prompt)
+    found["added"] = names()
+    bpy.ops.ed.undo()
+    found["undone"] = names()
+    bpy.ops.ed.redo()
+    found["redone"] = names()
+    scene = bpy.context.scene
+    regions = part("blender_addon.direct.regions")
+    by_prompt = {thing.skyloop.prompt: thing for thing in regions.of_scene(scene)}
+    bpy.ops.skyloop.region_move(region=by_prompt["c"].name, direction="UP")
+    found["moved"] = names()
+    bpy.ops.skyloop.region_select(region=by_prompt["b"].name)
+    found["active"] = bpy.context.object.skyloop.prompt
+    bpy.ops.object.duplicate()
+    bpy.context.object.skyloop.prompt = "copy of b"
+    bpy.context.object.name = "Anything"
+    found["copied"] = names()
+    bpy.context.object.skyloop.enabled = False
+    found["off"] = names()
+    scene.skyloop.direct.region_index = scene.objects.find(by_prompt["a"].name)
+    found["index"] = bpy.context.object.skyloop.prompt
+    bpy.ops.skyloop.region_drag(yaw_deg=90, pitch_deg=30)
+    bpy.ops.skyloop.region_resize(radius_deg=12)
+    found["dragged"] = _regions()[0]
+    bpy.ops.skyloop.region_remove()
+    found["removed"] = names()
+    found["next"] = bpy.context.object.skyloop.prompt
+    bpy.data.objects.remove(by_prompt["b"])
+    found["deleted by hand"] = names()
+    return found
+
+
+def wrong(args: dict[str, Any]) -> Any:
+    """What can be wrong with regions, the camera and the photo, and what is said."""
+    from layout import drawn
+
+    addon_utils.enable(MODULE, default_set=True)
+    scene = bpy.context.scene
+    for thing in [t for t in scene.objects if t.type == "CAMERA"]:
+        bpy.data.objects.remove(thing)
+    steering = part("blender_addon.direct.request")
+    found: dict[str, Any] = {}
+
+    def refusal(name: str, **arguments: Any) -> str:
+        try:
+            getattr(bpy.ops.skyloop, name)(**arguments)
+        except RuntimeError as error:
+            return str(error).strip()
+        return ""
+
+    scene.skyloop.direct.only_camera = True
+    found["no camera"] = [steering.problems(scene), refusal("region_add"), refusal("photo_at_camera")]
+    camera = _camera()
+    camera.data.type = "PANO"
+    found["panoramic"] = steering.problems(scene)
+    camera.data.type = "PERSP"
+    scene.skyloop.direct.only_camera = False
+    bpy.ops.skyloop.region_add()
+    found["empty"] = steering.problems(scene)
+    found["panel"] = drawn(bpy.types.SKYLOOP_PT_directions, bpy.context)
+    bpy.context.object.location = (0, 0, 0)
+    bpy.context.view_layer.update()
+    found["centre"] = [steering.problems(scene), _regions()]
+    bpy.context.object.skyloop.enabled = False
+    found["off"] = steering.problems(scene)
+    found["thin"] = refusal("region_add_band", from_deg=10, to_deg=11)
+    scene.skyloop.direct.photo = str(Path(args["root"]) / "no such.png")
+    found["no photo"] = scene.skyloop.direct.photo_problem
+    text = Path(args["root"]) / "text.png"
+    text.write_text("hello", encoding="utf-8")
+    scene.skyloop.direct.photo = str(text)
+    found["no picture"] = scene.skyloop.direct.photo_problem
+    scene.skyloop.direct.photo = args["picture"]
+    found["a picture"] = [scene.skyloop.direct.photo_problem, scene.skyloop.direct.photo_kind]
+    _aim(camera, roll_deg=10)
+    bpy.context.view_layer.update()
+    found["rolled"] = refusal("photo_at_camera")
+    bpy.context.view_layer.objects.active = None
+    found["none active"] = refusal("region_remove")
+    return found
+
+
+def photo(args: dict[str, Any]) -> Any:
+    """A photo at the camera: its direction and field of view in the request, for each front."""
+    addon_utils.enable(MODULE, default_set=True)
+    scene = bpy.context.scene
+    camera = _camera(yaw_deg=70, pitch_deg=12)
+    camera.data.angle = math.radians(50)
+    scene.render.resolution_x, scene.render.resolution_y = 1000, 500
+    image = bpy.data.images.load(args["picture"])
+    camera.data.background_images.new().image = image
+    assert bpy.ops.skyloop.photo_at_camera() == {"FINISHED"}
+    conditions = part("blender_addon.direct.request").conditions
+    found = {"0": conditions(scene)}
+    scene.skyloop.front_deg = 100
+    found["100"] = conditions(scene)
+    scene.skyloop.direct.photo_kind = "SKY"
+    found["sky"] = conditions(scene)
+    return found
+
+
+def shot(args: dict[str, Any]) -> Any:
+    """The keys of a shot, and for some of its frames the sky's directions of the picture's corners and middle by
+    Blender's own projection."""
+    from bpy_extras.object_utils import world_to_camera_view
+
+    addon_utils.enable(MODULE, default_set=True)
+    scene, camera = bpy.context.scene, _camera((5, 6, 7))
+    scene.frame_start, scene.frame_end = args["range"]
+    scene.skyloop.frames, scene.skyloop.loop = 16, args.get("loop", True)
+    for owner, values in ((scene.render, args.get("render", {})), (camera.data, args.get("camera", {}))):
+        for name, value in values.items():
+            setattr(owner, name, value)
+    scene.skyloop.front_deg = args["front_deg"]
+    for frame, angles in args["keys"]:
+        _aim(camera, *angles)
+        camera.keyframe_insert("rotation_euler", frame=frame)
+    if "parent_turn_deg" in args:  # nothing of it is linked to the scene
+        camera.parent = bpy.data.objects.new("Mount", None)
+        camera.parent.rotation_euler.z = -math.radians(args["parent_turn_deg"])
+    scene.frame_set(args["range"][0] + 1)
+    camera.location.x = 55.5  # changed, but not keyed
+    camera.keyframe_insert("location", frame=1)
+    camera.location.x = 66.6
+    before = [camera.location.x, scene.frame_current, len(bpy.data.scenes)]
+    scene.skyloop.prompt, scene.skyloop.direct.only_camera = "sky", True
+    fields = part("blender_addon.direct.request").prepare(scene, Path(args["root"]))
+    after = [camera.location.x, scene.frame_current, len(bpy.data.scenes)]
+    keys = [vars(key) for key in fields["camera"]]
+    corners = []
+    for frame in args["look_at"]:
+        scene.frame_set(frame)
+        turn, seen = camera.matrix_world.copy(), []
+        for x, y in ((0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1)):
+            frame_points = [turn @ p for p in camera.data.view_frame(scene=scene)]
+            right, low = frame_points[1] - frame_points[2], frame_points[3] - frame_points[2]
+            at = frame_points[2] + x * right + y * low
+            projected = world_to_camera_view(scene, camera, at)
+            assert abs(projected.x - x) < 1e-4 and abs(projected.y - y) < 1e-4, (projected, x, y)
+            seen.append([x, y, *(at - turn.translation).normalized()])
+        corners.append({"frame": frame, "seen": seen})
+    import dataclasses
+
+    request = dataclasses.replace(_request(scene), **fields)
+    return {
+        "keys": keys,
+        "corners": corners,
+        "before": before,
+        "after": after,
+        "problems": request.problems(),
+        "share": scene.skyloop.direct.camera_share,
+    }

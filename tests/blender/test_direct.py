@@ -1,0 +1,129 @@
+"""How a scene steers its sky: regions, the photo, the camera, masks; what a request says of them, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Blender
+
+PLACES = {"ahead": (0, 10, 0), "right": (7, 0, 0), "behind": (0, -3, 0), "high": (0, 5, 5), "above": (0, 0, 9)}
+AT = {"ahead": (0, 0), "right": (90, 0), "behind": (180, 0), "high": (0, 45), "above": (0, 90)}
+
+
+def turned(yaw: float, front: float) -> float:
+    return (yaw - front + 180) % 360 - 180
+
+
+def test_a_region_is_where_its_empty_is_seen(blender: Blender) -> None:
+    fronts = [0.0, 90.0, -35.0, 400.0]
+    found = blender.ask("direct:placed", places=PLACES, fronts=fronts)
+    for front in fronts:
+        *circles, stars, mist = found[str(front)]
+        assert [prompt for *_, prompt in circles] == list(PLACES)
+        for yaw, pitch, radius, name in circles:
+            assert (pitch, radius) == (pytest.approx(AT[name][1], abs=1e-3), 20), name
+            off = turned(yaw, turned(AT[name][0], front))
+            assert off == pytest.approx(0, abs=1e-2) or name == "above", (name, front)
+        assert stars == [None, 90, 40, "stars"] and mist == [None, 0, 10, "mist"]
+    seen_from = {prompt: (yaw, pitch) for yaw, pitch, _, prompt in found["seen_from"]}
+    assert seen_from["right"][0] == pytest.approx(math.degrees(math.atan2(7, 5)), abs=1e-2)
+    assert seen_from["behind"] == (pytest.approx(0, abs=1e-2), pytest.approx(0, abs=1e-2))
+    assert found["problems"] == []
+
+
+def test_a_new_region_is_where_the_camera_looks(blender: Blender) -> None:
+    looks = [(0, 0, 0), (90, 20, 0), (-150, -40, 30), (10, 80, -100)]
+    found = blender.ask("direct:looked", looks=looks)
+    for (yaw, pitch, _), seen in zip(looks, found, strict=True):
+        assert seen == [pytest.approx(yaw, abs=0.01), pytest.approx(pitch, abs=0.01)]
+
+
+def test_regions_are_handled_like_anything_else(blender: Blender) -> None:
+    found = blender.ask("direct:handled")
+    assert found["added"] == ["a", "b", "c"]
+    assert found["undone"] == ["a", "b"] and found["redone"] == ["a", "b", "c"]
+    assert found["moved"] == ["a", "c", "b"] and found["active"] == "b"
+    assert found["copied"] == ["a", "c", "copy of b", "b"] or found["copied"] == ["a", "c", "b", "copy of b"]
+    assert found["off"] == ["a", "c", "b"] and found["index"] == "a"
+    assert found["dragged"] == [pytest.approx(90, abs=1e-3), pytest.approx(30, abs=1e-3), 12, "a"]
+    assert found["removed"] == ["c", "b"] and found["next"] == "c"
+    assert found["deleted by hand"] == ["c"]
+
+
+def test_what_is_wrong_is_said_with_what_to_do(blender: Blender, tmp_path: Path, film: Path) -> None:
+    found = blender.ask("direct:wrong", root=tmp_path, picture=film / "poster.png")
+    (no_camera,), added, placed = found["no camera"]
+    assert "no active camera" in no_camera and "Add a camera" in added and "camera" in placed
+    assert "no perspective camera" in found["panoramic"][0]
+    assert "prompt is empty" in found["empty"][0] and "prompt is empty" in found["panel"]
+    assert "move it away" in found["centre"][0][0] and found["centre"][1] == []
+    assert found["off"] == []
+    assert "two degrees" in found["thin"]
+    assert "no such.png is not there" in found["no photo"]
+    assert "choose a PNG" in found["no picture"]
+    assert found["a picture"] == ["", "SKY"]
+    assert "rolled by 10°" in found["rolled"] and "Level" in found["rolled"]
+    assert "Select one" in found["none active"]
+
+
+def test_a_photo_at_the_camera(blender: Blender, film: Path) -> None:
+    found = blender.ask("direct:photo", picture=film / "poster.png")  # 2:1, as the render is
+    here, there, sky = found["0"], found["100"], found["sky"]
+    assert here["image"] == str(film / "poster.png")
+    assert here["image_yaw_deg"] == pytest.approx(70, abs=1e-2)
+    assert here["image_pitch_deg"] == pytest.approx(12, abs=1e-2)
+    assert here["image_fov_deg"] == pytest.approx(50, abs=1e-2)
+    assert there["image_yaw_deg"] == pytest.approx(-30, abs=1e-2)
+    assert sky == {"image": here["image"]}
+
+
+PAN: dict[str, Any] = {"range": [1, 40], "front_deg": 30.0, "keys": [(1, (-60, 5, 0)), (40, (60, -10, 8))]}
+TALL = {"resolution_x": 600, "resolution_y": 1000}
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [
+        {"render": {"resolution_x": 1600, "resolution_y": 900}},
+        {"render": TALL},
+        {"render": TALL, "camera": {"sensor_fit": "HORIZONTAL"}},
+        {"camera": {"sensor_fit": "VERTICAL", "sensor_height": 30, "lens": 20}},
+        {"render": {"pixel_aspect_x": 2.0}, "camera": {"lens": 85}},
+    ],
+    ids=["wide", "tall", "horizontal", "vertical", "pixels"],
+)
+def test_the_keys_are_blenders_own_projection(blender: Blender, tmp_path: Path, lens: dict[str, Any]) -> None:
+    asked = {**PAN, **lens, "look_at": [1, 20, 40]}
+    found = blender.ask("direct:shot", root=tmp_path, **asked)
+    assert found["problems"] == [] and found["before"] == found["after"]
+    for shown in found["corners"]:
+        key = at_frame(found["keys"], shown["frame"] - 1)
+        for x, y, *ahead in shown["seen"]:
+            assert projected(key, ahead, PAN["front_deg"]) == pytest.approx((x, y), abs=0.005), (key, x, y)
+
+
+def at_frame(keys: list[dict[str, float]], frame: float) -> dict[str, float]:
+    """As the backend reads keys: even movement between, rest outside."""
+    import numpy as np
+
+    at = [key["frame"] for key in keys]
+    return {name: float(np.interp(frame, at, [key[name] for key in keys])) for name in keys[0]}
+
+
+def projected(key: dict[str, float], ahead: list[float], front_deg: float) -> tuple[float, float]:
+    """Where in a key's picture a direction of the world is: 0 to 1 to the right and up. By rotations, step by step."""
+    x, y, z = ahead
+    for angle, axes in ((key["yaw_deg"] + front_deg, "xy"), (key["pitch_deg"], "zy"), (-key["roll_deg"], "xz")):
+        c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        if axes == "xy":
+            x, y = c * x - s * y, s * x + c * y
+        elif axes == "zy":
+            z, y = c * z - s * y, s * z + c * y
+        else:
+            x, z = c * x + s * z, c * z - s * x
+    across = math.tan(math.radians(key["fov_deg"]) / 2)
+    return 0.5 + x / y / across / 2, 0.5 + z / y / across * key["aspect"] / 2
