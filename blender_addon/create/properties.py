@@ -25,9 +25,16 @@ QUALITY_ITEMS = (
 )
 
 
-def _turn_sky(self: "SKYLOOP_PG_scene", context: bpy.types.Context) -> None:
+def _front_deg(self: "SKYLOOP_PG_scene") -> float:
+    """That of the sky in the World, which may be keyed; without a sky, what was chosen for the next."""
+    shown = world.front_deg_of(self.id_data.world)
+    return self.next_front_deg if shown is None else shown
+
+
+def _turn_sky(self: "SKYLOOP_PG_scene", front_deg: float) -> None:
+    self.next_front_deg = front_deg
     if world.is_sky(self.id_data.world):
-        world.set_front(self.id_data.world, self.front_deg)
+        world.set_front(self.id_data.world, front_deg)
 
 
 class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
@@ -70,11 +77,12 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         "Turns the present sky at once",
         soft_min=-180.0,
         soft_max=180.0,
-        default=0.0,
         precision=1,
         step=500,
-        update=_turn_sky,
+        get=_front_deg,
+        set=_turn_sky,
     )
+    next_front_deg: FloatProperty(name="Next Front °", description="The front that the next sky starts with")
     steps: IntProperty(name="Steps", description="Refinement steps; 0 is the model's own number", min=0, max=200)
     guidance: FloatProperty(
         name="Guidance",

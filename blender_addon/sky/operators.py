@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ...backend.protocol import SkyloopError
 from ..core import jobs
 from ..ui import refused
-from . import world
+from . import timeline, world
 
 
 class SKYLOOP_OT_apply_world(bpy.types.Operator):
@@ -75,14 +75,15 @@ class SKYLOOP_OT_match_timeline(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     fps: BoolProperty(name="Frame Rate", description="Take over the sky's frame rate", default=True)
-    frame_range: BoolProperty(name="Frame Range", description="Make the scene as long as one loop", default=False)
+    frame_range: BoolProperty(name="Frame Range", description="Make the scene as long as the loop", default=False)
+    repeats: IntProperty(name="Loops", description="Times the loop plays in the scene", min=1, soft_max=20, default=1)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return world.is_sky(context.scene.world)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        world.match_timeline(context.scene, fps=self.fps, frame_range=self.frame_range)
+        timeline.match(context.scene, fps=self.fps, frame_range=self.frame_range, repeats=self.repeats)
         return {"FINISHED"}
 
 

@@ -1,20 +1,16 @@
-"""From a movie to an animated World, and back: build aside, swap, keep the old one.
+"""A sky in the World of a scene, and out again: build aside, swap, keep what was there.
 
-The frame's centre appears where "front" points. Blender shows the centre of an environment texture at +X; a Mapping
-node turns it, so that front 0° is +Y and positive angles turn to the right, clockwise seen from above.
+However many skies follow one another, ``restore`` brings back the user's own World.
 """
 
 import math
-from pathlib import Path
 
 import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError
 from ..core.jobs import Job, shorten
-from ..core.settings import blender_fps
-
-FRONT_NODE = "Skyloop Front"
-SKY_NODE = "Skyloop Sky"
+from . import film, nodes, timeline
+from .film import Film
 
 
 def apply(scene: bpy.types.Scene, job: Job, *, front_deg: float) -> bpy.types.World:
@@ -22,45 +18,77 @@ def apply(scene: bpy.types.Scene, job: Job, *, front_deg: float) -> bpy.types.Wo
 
     Raises ``SkyloopError`` and changes nothing when the movie is missing or unreadable.
     """
-    if not job.movie.is_file():
-        raise SkyloopError(
-            ErrorKind.BAD_REQUEST, f"The movie {job.movie} is missing.", "It was moved or deleted: generate it again."
-        )
-    previous, image, world = scene.world, None, None
+    made = build(f"Skyloop: {shorten(job.request.prompt, 40)}", Film(job.movie), front_deg=front_deg)
+    record = made.skyloop
+    record.prompt, record.seed = job.request.prompt, str(job.request.seed)
+    record.fps, record.job = job.request.fps, str(job.folder)
+    show(scene, made)
+    return made
+
+
+def build(name: str, shown: Film, *, front_deg: float) -> bpy.types.World:
+    """A new World, used by no scene yet, of any film or still. Raises ``SkyloopError`` and leaves nothing.
+
+    ``front_deg`` is the yaw, in Blender's world, of the picture's middle.
+    """
+    image = film.load(shown)
+    world, group = bpy.data.worlds.new(name), None
     try:
-        image = _load(job.movie)
-        world = bpy.data.worlds.new(f"Skyloop: {shorten(job.request.prompt, 40)}")
-        _build(world, image, front_deg)
-        record = world.skyloop
-        record.is_sky = True
-        record.prompt, record.seed = job.request.prompt, str(job.request.seed)
-        record.fps, record.job = job.request.fps, str(job.folder)
-        if previous:
-            record.previous, record.previous_fake_user = previous, previous.use_fake_user
-            previous.use_fake_user = True
-        scene.world = world
+        group = nodes.make(image)
+        nodes.put(world, group)
+        timeline.set_up(world, film.length(image, shown.frames))
+        world.skyloop.is_sky = True
+        set_front(world, front_deg)
     except BaseException:
-        scene.world = previous
-        if world:
-            if previous and world.skyloop.previous == previous:
-                previous.use_fake_user = world.skyloop.previous_fake_user
-            bpy.data.worlds.remove(world)
-        if image:
-            bpy.data.images.remove(image)
+        bpy.data.worlds.remove(world)
+        if group:
+            bpy.data.node_groups.remove(group)
+        bpy.data.images.remove(image)
         raise
     return world
 
 
+def discard(world: bpy.types.World) -> None:
+    """Remove a World that :func:`build` made, with its film and nodes where nothing else uses them."""
+    node, image = nodes.node_of(world), sky_image(world)
+    group = node.node_tree if node else None
+    bpy.data.worlds.remove(world)
+    if group and not group.users:
+        bpy.data.node_groups.remove(group)
+    if image and not image.users:
+        bpy.data.images.remove(image)
+
+
+def show(scene: bpy.types.Scene, sky: bpy.types.World) -> None:
+    """Give ``sky`` to ``scene`` and note what it replaces: the user's own World, also where a sky is there already."""
+    shown, record = scene.world, sky.skyloop
+    if is_sky(shown):
+        record.replaced = shown.skyloop.replaced
+        record.previous, record.previous_fake_user = shown.skyloop.previous, shown.skyloop.previous_fake_user
+    elif shown:
+        keepers = _skies_over(shown)
+        record.replaced, record.previous = True, shown
+        record.previous_fake_user = keepers[0].skyloop.previous_fake_user if keepers else shown.use_fake_user
+        if shown.library is None:
+            shown.use_fake_user = True  # else it would not be saved when nothing uses the sky any more
+    scene.world = sky
+
+
 def restore(scene: bpy.types.Scene) -> bpy.types.World | None:
-    """Give ``scene`` back the World that the present sky replaced; None when there was none."""
+    """Give ``scene`` back the user's own World; None when there was none, or the user has deleted it since."""
     if not is_sky(scene.world):
         raise SkyloopError(ErrorKind.BAD_REQUEST, "The World of this scene is not a Skyloop sky.")
     record = scene.world.skyloop
-    previous = record.previous
-    if previous:
-        previous.use_fake_user = record.previous_fake_user
+    previous, fake_user = record.previous, record.previous_fake_user
     scene.world = previous
+    shown = {s.world for s in bpy.data.scenes}
+    if previous and previous.library is None and not any(sky in shown for sky in _skies_over(previous)):
+        previous.use_fake_user = fake_user
     return previous
+
+
+def _skies_over(world: bpy.types.World) -> list[bpy.types.World]:
+    return [sky for sky in bpy.data.worlds if is_sky(sky) and sky.skyloop.previous == world]
 
 
 def is_sky(world: bpy.types.World | None) -> bool:
@@ -68,16 +96,21 @@ def is_sky(world: bpy.types.World | None) -> bool:
 
 
 def sky_image(world: bpy.types.World) -> bpy.types.Image | None:
-    """The movie of a sky; None when somebody has taken the node out."""
-    node = world.node_tree.nodes.get(SKY_NODE) if world.node_tree else None
+    """The film of a sky; None when somebody has taken the node out."""
+    node = nodes.film_node(world)
     return node.image if node else None
 
 
 def set_front(world: bpy.types.World, front_deg: float) -> None:
     """Turn a sky so that the frame's centre is at yaw ``front_deg``: 0 is +Y, 90 is +X."""
-    node = world.node_tree.nodes.get(FRONT_NODE) if world.node_tree else None
-    if node:
-        node.inputs["Rotation"].default_value[2] = math.radians(front_deg - 90.0)
+    if socket := nodes.slider(world, "Front"):
+        socket.default_value = math.radians(front_deg)
+
+
+def front_deg_of(world: bpy.types.World | None) -> float | None:
+    """The yaw of the frame's centre; None when ``world`` shows no sky."""
+    socket = nodes.slider(world, "Front") if world and is_sky(world) else None
+    return math.degrees(socket.default_value) if socket else None
 
 
 def camera_front_deg(camera: bpy.types.Object) -> float:
@@ -88,68 +121,3 @@ def camera_front_deg(camera: bpy.types.Object) -> float:
             ErrorKind.BAD_REQUEST, f"The camera {camera.name} looks straight up or down.", "Point it at the horizon."
         )
     return math.degrees(math.atan2(ahead.x, ahead.y))
-
-
-def match_timeline(scene: bpy.types.Scene, *, fps: bool, frame_range: bool) -> None:
-    """Make the scene as fast (``fps``) or as long (``frame_range``) as its sky; one movie frame is one scene frame."""
-    if not is_sky(scene.world):
-        raise SkyloopError(ErrorKind.BAD_REQUEST, "The World of this scene is not a Skyloop sky.")
-    image = sky_image(scene.world)
-    if fps:
-        scene.render.fps, scene.render.fps_base = blender_fps(scene.world.skyloop.fps)
-    if frame_range and image:
-        scene.frame_start, scene.frame_end = 1, image.frame_duration
-
-
-def _load(movie: Path) -> bpy.types.Image:
-    try:
-        image = bpy.data.images.load(str(movie), check_existing=False)
-    except RuntimeError as error:
-        raise SkyloopError(ErrorKind.INTERNAL, f"Blender cannot open {movie}.", "Generate it again.") from error
-    if image.source != "MOVIE" or image.frame_duration < 1 or not image.size[0]:
-        bpy.data.images.remove(image)
-        raise SkyloopError(
-            ErrorKind.INTERNAL, f"Blender cannot read {movie} as a movie.", "It may be damaged: generate it again."
-        )
-    if bpy.data.filepath:
-        try:
-            image.filepath = bpy.path.relpath(str(movie))
-        except ValueError:  # another drive: only the absolute path leads there
-            image.filepath = str(movie)
-    image.colorspace_settings.name = "sRGB"
-    return image
-
-
-def _build(world: bpy.types.World, image: bpy.types.Image, front_deg: float) -> None:
-    """Texture Coordinate -> Mapping -> Environment Texture -> Background -> World Output."""
-    if world.node_tree is None:
-        world.use_nodes = True  # before Blender 5.0 a World starts without nodes
-    tree = world.node_tree
-    assert tree
-    tree.nodes.clear()
-
-    def node(kind: str, column: int, name: str = "") -> bpy.types.Node:
-        made = tree.nodes.new(kind)
-        made.location = (column * 220.0, 0.0)
-        if name:
-            made.name = made.label = name
-        return made
-
-    coordinates = node("ShaderNodeTexCoord", 0)
-    mapping = node("ShaderNodeMapping", 1, FRONT_NODE)
-    sky = node("ShaderNodeTexEnvironment", 2, SKY_NODE)
-    background = node("ShaderNodeBackground", 4)
-    output = node("ShaderNodeOutputWorld", 5)
-    tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
-    tree.links.new(mapping.outputs["Vector"], sky.inputs["Vector"])
-    tree.links.new(sky.outputs["Color"], background.inputs["Color"])
-    tree.links.new(background.outputs["Background"], output.inputs["Surface"])
-
-    sky.image = image
-    user = sky.image_user
-    user.frame_duration = image.frame_duration  # Blender's default is 100, whatever the movie
-    user.frame_start = 1
-    user.frame_offset = 0  # an offset is clamped, not wrapped, and would break the loop
-    user.use_cyclic = True
-    user.use_auto_refresh = True  # without it the viewport and VR stand still
-    set_front(world, front_deg)

@@ -75,7 +75,7 @@ def test_what_cannot_be_applied_changes_nothing(blender: Blender, tmp_path: Path
 
 def test_front_from_the_camera_turns_the_sky(blender: Blender, tmp_path: Path) -> None:
     ahead, right, left_behind, down = blender.ask("front", root=tmp_path)
-    assert ahead == [0.0, -90.0, ""]
-    assert right == [90.0, 0.0, ""]
-    assert left_behind == [-135.0, -225.0, ""]
+    assert ahead == [0.0, 0.0, ""]
+    assert right == [90.0, 90.0, ""]
+    assert left_behind == [-135.0, -135.0, ""]
     assert down[:2] == left_behind[:2] and "straight up or down" in down[2]
