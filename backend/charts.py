@@ -58,6 +58,11 @@ class Chart:
         """The chart as a picture: its rows and columns are pixels, ``ratio`` for each cell."""
         return replace(self, rows=self.rows * ratio, columns=self.columns * ratio)
 
+    @property
+    def columns_around(self) -> float:
+        """Columns of a whole turn, or of all of a plane, at the scale that the chart has in its middle."""
+        return self.columns * math.pi / self.extent if self.kind == "cap" else self.columns
+
     def directions(self, u: Tensor, v: Tensor) -> Tensor:
         """Directions (..., 3) of chart coordinates. Not for planes."""
         if self.kind == "erp":

@@ -24,6 +24,11 @@ RADIUS_RANGE_DEG = (1.0, 180.0)
 PHOTO_FOV_RANGE_DEG = (5.0, 150.0)
 CAMERA_FOV_RANGE_DEG = (1.0, 170.0)
 ASPECT_RANGE = (0.1, 10.0)
+STRENGTH_RANGE = (0.05, 1.0)
+REFINE_STRENGTH = 0.25
+"""For a chosen candidate that shall become a large sky: what is where stays, detail is made (docs/engine.md)."""
+VARIATION_STRENGTH = 0.5
+"""For another sky of the same kind and layout."""
 REGIONAL_METHODS = ("skyloop", "dynamicscaler")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends; a terminal obeys them
 
@@ -129,11 +134,21 @@ def _image_is_placed(request: GenerateRequest) -> bool:
 
 
 def _edit_problems(request: GenerateRequest) -> Iterator[str]:
-    masked = bool(request.mask) or request.mask_at is not None
+    masked, weak = request.masked, request.strength < 1
     if masked and not request.source:
         yield "mask or mask_at says which part of an earlier sky to make anew: give that sky as the source."
-    if request.source and not masked:
-        yield "source needs a mask, or mask_at with its yaw, pitch and radius: say which part of it to make anew."
+    if request.from_whole and not weak:
+        yield (
+            "source needs a mask, or mask_at with its yaw, pitch and radius: say which part of it to make anew. "
+            "To make all of it out of itself, give a strength below 1."
+        )
+    yield from _between("strength", request.strength, *STRENGTH_RANGE)
+    if weak and not request.source:
+        yield "strength says how far an earlier sky is changed: give that sky as the source, or leave strength at 1."
+    if weak and masked:
+        yield "strength changes all of the source, a mask a part of it entirely: leave strength at 1, or the mask out."
+    if request.from_whole and weak and request.image:
+        yield "image and source both say what the sky starts from: give one of them."
     if request.mask and request.mask_at is not None:
         yield "mask and mask_at both say what to make anew: give one of them."
     if request.mask_at is not None:

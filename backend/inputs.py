@@ -24,6 +24,7 @@ from .media.video import probe, read_frames
 from .protocol import GenerateRequest, bad_request
 from .sampling import Image, Where, angle_step, axes, smoothstep
 
+SHAPE_TOLERANCE = 0.02  # sizes are multiples of 16, so a flat one has its shape only about so well
 PHOTO_FEATHER = 0.04  # of the photo's shorter side
 _logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def source_video(request: GenerateRequest) -> Path:
 
 
 def source_frames(request: GenerateRequest) -> Iterator[np.ndarray]:
-    """The frames of the source, (height, width, 3) uint8 RGB, as many and as large as the request's.
+    """The frames of the source, (height, width, 3) uint8 RGB, as many as the request's, of :func:`source_size`.
 
     What does not fit is refused at once, before the first frame is asked for. Raises ``SkyloopError(bad_request)``.
     """
@@ -136,12 +137,19 @@ def source_frames(request: GenerateRequest) -> Iterator[np.ndarray]:
     return _exactly(request, source_video(request))
 
 
+def source_size(request: GenerateRequest) -> tuple[int, int]:
+    """Width and height of the source, which are the request's unless all of it is made anew. Raises
+    ``SkyloopError(bad_request)``."""
+    about = probe(source_video(request))
+    return about["width"], about["height"]
+
+
 def _exactly(request: GenerateRequest, video: Path) -> Iterator[np.ndarray]:
     """The frames of a video, which may have other ones than it says."""
-    count = 0
+    count, (width, height) = 0, source_size(request)
     for frame in read_frames(video, request.frames):
-        if frame.shape != (request.height, request.width, 3):
-            text = f"{video} says it is {request.width}x{request.height}, and is {frame.shape[1]}x{frame.shape[0]}."
+        if frame.shape != (height, width, 3):
+            text = f"{video} says it is {width}x{height}, and is {frame.shape[1]}x{frame.shape[0]}."
             raise bad_request(text, "Give another source.")
         yield frame
         count += 1
@@ -197,6 +205,9 @@ def _check_source(request: GenerateRequest) -> None:
     about, made = probe(video), store.recorded(video.parent)
     theirs = {"size": f"{about['width']}x{about['height']}", "frames": about["frames"]}
     ours: dict[str, object] = {"size": f"{request.width}x{request.height}", "frames": request.frames}
+    if request.from_whole:
+        _check_growth(video, (about["width"], about["height"]), (request.width, request.height))
+        del ours["size"]
     if made is not None:
         names = ("loop", "flat", "wrap")
         theirs |= {name: getattr(made, name) for name in names}
@@ -206,7 +217,19 @@ def _check_source(request: GenerateRequest) -> None:
     for name, value in ours.items():
         if value != theirs[name]:
             text = f"{video} has {name} {theirs[name]}, the request {value}."
+            if request.from_whole:
+                raise bad_request(text, f"The {name} of a sky is kept when it is made anew out of itself.")
             raise bad_request(text, f"A part is made anew at the source's own {name}.")
+
+
+def _check_growth(video: Path, old: tuple[int, int], new: tuple[int, int]) -> None:
+    sizes = [f"{width}x{height}" for width, height in (old, new)]
+    if abs(old[0] * new[1] / (old[1] * new[0]) - 1) > SHAPE_TOLERANCE:
+        text = f"{video} is {sizes[0]}, of another shape than the request's {sizes[1]}."
+        raise bad_request(text, "A sky is made anew out of itself in its own shape.")
+    if old[0] > new[0] or old[1] > new[1]:
+        text = f"{video} is {sizes[0]}, larger than the request's {sizes[1]}."
+        raise bad_request(text, "A sky is made anew out of itself at its own size or a larger one.")
 
 
 def _is_panorama(width: int, height: int) -> bool:

@@ -25,6 +25,7 @@ from .encode import Picture, encode_film
 from .fields import Fields
 from .guides import Anchor, Guide, Hold, Still
 from .models.base import VideoModel
+from .motion_guidance import SHARPEN_RADIUS, sharper
 from .protocol import GenerateRequest
 from .sampling import Image, Where
 
@@ -33,6 +34,9 @@ FREE_BELOW = 0.95
 # The finest that a picture dictates while it moves: radius of a low-pass filter, in parts of the columns. At half
 # of that hardly anything could move (.3 of single windows): a cloud that does is blurred in the mean over time.
 ANCHOR_RADIUS = 1 / 32
+
+# How much of what a blur takes away is added to a source that is made anew: it went through a movie and a resampling.
+CRISP = 1.0
 
 ROWS_AT_ONCE = 256
 
@@ -57,7 +61,7 @@ class Known:
         self.model, self.request, self.fields = model, request, fields
         self.frames, self.stride = frames, stride
         self._picture = inputs.picture_reader(request) if request.image else None
-        self._mask = inputs.mask_reader(request) if request.source else None
+        self._mask = inputs.mask_reader(request) if request.masked else None
         self._motion = inputs.motion_reader(request) if request.motion_mask else None
 
     def still(self, charts: list[Chart]) -> list[Tensor] | None:
@@ -76,16 +80,24 @@ class Known:
             found.append(Still(still))
         if self._mask:
             keep = [1 - self._mask(cells(c)) for c in charts]
-            film = _Film(self.request, self.stride)
-            pictures = [film.on(c.in_pixels(self.model.spec.ratio)) for c in charts]
-            known = yield from self._encoded(charts, pictures, self.frames)
-            found.append(Hold(known, keep))
+            found.append(Hold((yield from self.source(charts)), keep))
         if self.request.camera and upsampled is not None:
             whole = range(self.request.frames)
             directions = [d for c in charts if isinstance(d := cells(c), Tensor)]  # no plane has a camera
             seen = [inputs.camera_weights(self.request, whole, d) for d in directions]
             found.append(Hold(upsampled, [1 - s for s in seen]))
         return found
+
+    def source(self, charts: list[Chart], *, crisp: bool = False) -> Generator[Progress, None, list[Tensor]]:
+        """The latents of the source, one a chart. ``crisp`` restores what resampling dims, as refining does."""
+        film = _Film(self.request, self.stride)
+        shapes = [c.in_pixels(self.model.spec.ratio) for c in charts]
+        pictures = [film.on(c) for c in shapes]
+        if crisp:
+            width, _ = inputs.source_size(self.request)
+            radii = [SHARPEN_RADIUS * max(1.0, c.columns_around / width) for c in shapes]
+            pictures = [sharper(p, CRISP, r, r) for p, r in zip(pictures, radii, strict=True)]
+        return (yield from self._encoded(charts, pictures, self.frames))
 
     def _image_guides(
         self, charts: list[Chart], read: Callable[[Where], tuple[Tensor, Tensor]], *, first: bool

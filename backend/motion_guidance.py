@@ -35,7 +35,7 @@ def upsample(
     at_once = frames_at_once(model, [*canvas.charts, *charts])
     decoder = Decoder(model, canvas.charts, canvas.latents, at_once)
     pictures = [
-        _sharpened(Renderer(decoder, c.in_pixels(model.spec.ratio)), *_radii(old, c))
+        sharper(Renderer(decoder, c.in_pixels(model.spec.ratio)), SHARPEN, *_radii(old, c))
         for old, c in zip(canvas.charts, charts, strict=True)
     ]
     return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample"))
@@ -49,14 +49,16 @@ def _radii(coarse: Chart, fine: Chart) -> tuple[float, float]:
     return SHARPEN_RADIUS * down, SHARPEN_RADIUS * across
 
 
-def _sharpened(picture: Picture, down: float, across: float) -> Picture:
-    return lambda block, frames: sharpened(picture(block, frames), down, across)
+def sharper(picture: Picture, amount: float, down: float, across: float) -> Picture:
+    """:func:`sharpened` blocks of a picture."""
+    return lambda block, frames: sharpened(picture(block, frames), amount, down, across)
 
 
-def sharpened(pictures: Tensor, down: float, across: float) -> Tensor:
-    """Unsharp mask of pictures (n, 3, h, w) in [0, 1]; ``down`` and ``across`` are the blur's standard deviations."""
+def sharpened(pictures: Tensor, amount: float, down: float, across: float) -> Tensor:
+    """Unsharp mask of pictures (n, 3, h, w) in [0, 1]: ``amount`` times what a blur takes away is added, whose
+    standard deviations are ``down`` and ``across`` pixels."""
     flat = pictures.flatten(0, 1)
-    return (pictures + SHARPEN * (flat - low_pass(flat, down, across, False)).reshape(pictures.shape)).clamp(0, 1)
+    return (pictures + amount * (flat - low_pass(flat, down, across, False)).reshape(pictures.shape)).clamp(0, 1)
 
 
 def renoise(clean: Tensor, noise: Tensor, sigma: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 compose    the request's method denoises a canvas, window by window (:mod:`.methods`)
 decode     latents to frames, tile by tile, straight into the video file (:mod:`.decode`)
-measure    the quality figures, against single windows of the same model (:mod:`.measuring`)
+measure    the quality figures, unless it is a draft, against single windows of the same model (:mod:`.measuring`)
 
 A job that was interrupted goes on from its folder: from the last checkpoint of its canvas (:mod:`.checkpoints`) and
 from the segments of its movie that are there. Its result is the same, bit for bit, as without the interruption.
@@ -95,10 +95,12 @@ def _generate(
     canvas, evaluations = yield from compose(task, job, shelf, clock)
     if not is_file(job / MOVIE):
         yield from write_movie(task, canvas, job, clock)
-    from .measuring import measure  # with the libraries that only figures need, so that the first window comes sooner
+    found: dict[str, Any] = {}
+    if request.measure:
+        from .measuring import measure  # with the libraries that only figures need: the first window comes sooner
 
-    with clock("measure"):
-        found = yield from measure(task, canvas, reference, job / MOVIE, shelf)
+        with clock("measure"):
+            found = yield from measure(task, canvas, reference, job / MOVIE, shelf)
     result = {
         "request": request.to_json(),
         "model": model.spec.id,
@@ -204,7 +206,7 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
         segments.find()
     spans = segments.spans[len(segments.files) :]
     with clock("decode"):
-        edit = Edit(request, spans[0].start) if request.source and spans else None
+        edit = Edit(request, spans[0].start) if request.masked and spans else None
         pieces = render(task.model, charts, canvas.latents, height, width, spans)
         for span in spans:
             with segments.writer() as video:

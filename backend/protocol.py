@@ -80,9 +80,12 @@ class GenerateRequest:
       pitch; for a flat panorama, all of it), or a photo of that horizontal field of view, placed at yaw and pitch.
     * ``source``: the folder of an earlier result, or its video, to keep but for a part that is made anew: where the
       picture ``mask`` is white, or within ``mask_at`` (yaw, pitch, radius in degrees). Size, frames, fps and loop are
-      the source's.
+      the source's. Without a mask all of it is made anew out of itself, at the same size or a larger one, and
+      ``strength`` says how far: the part of the steps that are done again, from 0.05 (hardly another) to below 1.
     * ``motion``: 0 is still, 1 as the model moves, up to 2; ``motion_mask``: where white all of it, where black none.
     * ``camera``: how the shot looks at the sky; detail is only made where it ever does.
+
+    Without ``measure`` there are no quality figures, which take half of a processor's time: for drafts.
     """
 
     prompt: str
@@ -109,9 +112,11 @@ class GenerateRequest:
     source: str = ""
     mask: str = ""
     mask_at: tuple[float, float, float] | None = None
+    strength: float = 1.0
     motion: float = 1.0
     motion_mask: str = ""
     camera: tuple[CameraKey, ...] = ()
+    measure: bool = True
     schema: int = SCHEMA_VERSION
 
     @property
@@ -119,6 +124,16 @@ class GenerateRequest:
         """The files and folders that are read, by field."""
         names = ("image", "source", "mask", "motion_mask")
         return {name: path for name in names if (path := getattr(self, name))}
+
+    @property
+    def masked(self) -> bool:
+        """Whether it says which part of the source to make anew."""
+        return bool(self.mask) or self.mask_at is not None
+
+    @property
+    def from_whole(self) -> bool:
+        """Whether all of the source is made anew, out of itself."""
+        return bool(self.source) and not self.masked
 
     def problems(self) -> list[str]:
         """Every reason why this cannot be generated, each naming the field and what would be right; empty when fine."""

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..controls import REFINE_STRENGTH, VARIATION_STRENGTH
 from ..media.files import read_input
 from ..protocol import CameraKey, Region, SkyloopError, bad_request, camera_path
 from ..typed import parse_json
@@ -27,9 +28,13 @@ def add_controls(command: argparse.ArgumentParser) -> None:
     add("--image-at", type=_three, metavar="YAW,PITCH,FOV",
         help="the picture is a photo of that horizontal field of view, and this is where it belongs")
     add("--source", type=_file, metavar="DIR",
-        help="keep this earlier result (or its sky.mp4) but for a part; its size, length, rate and loop hold")
+        help="keep this earlier result (or its sky.mp4) but for a part, or with --strength make all of it anew out of "
+        "itself, also at a larger --size; its length, rate and loop hold")
     add("--mask", type=_file, metavar="FILE", help="a picture, white where the source is made anew")
     add("--mask-at", type=_three, metavar="YAW,PITCH,RADIUS", help="make the source anew around a direction")
+    add("--strength", type=float, default=1.0, metavar="S",
+        help=f"how far the whole source changes: {REFINE_STRENGTH:g} adds detail, {VARIATION_STRENGTH:g} varies it, "
+        "below 1")
     add("--motion", type=float, default=1.0, metavar="X", help="0 is still, 1 as the model moves (default), up to 2")
     add("--motion-mask", type=_file, metavar="FILE", help="a picture, white moves and black is still")
     add("--camera", type=_camera, default=(), metavar="FILE",
@@ -50,6 +55,7 @@ def request_fields(options: argparse.Namespace) -> dict[str, Any]:
         "source": options.source or "",
         "mask": options.mask or "",
         "mask_at": options.mask_at,
+        "strength": options.strength,
         "motion": options.motion,
         "motion_mask": options.motion_mask or "",
         "camera": options.camera,

@@ -93,6 +93,7 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
         guidance=options.guidance,
         fov_deg=options.fov,
         device=options.device,
+        measure=options.measure,
         **request_fields(options),
     ).validated()
     known = [model["id"] for model in models.catalogue()]

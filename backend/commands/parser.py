@@ -87,6 +87,7 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="how closely to follow the prompt (default: the model's)")  # fmt: skip
     add("--fov", type=float, default=_DEFAULT.fov_deg, metavar="DEG",
         help=f"degrees one model window sees (default {_DEFAULT.fov_deg:g})")  # fmt: skip
+    add("--no-measure", dest="measure", action="store_false", help="leave out the quality figures: drafts come sooner")
     add("--device", default=_DEFAULT.device, metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add_controls(command)
     _finish(command, generate.run)

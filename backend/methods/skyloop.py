@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .. import inputs
 from ..charts import Chart, sphere_charts
 from ..checkpoints import named
 from ..denoise import Canvas, Schedule, denoise, white_noise
@@ -63,9 +64,26 @@ def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]
     return stages
 
 
+def entry(request: GenerateRequest, stages: list[list[Chart]], spec: ModelSpec, sigma: float) -> int:
+    """The stage that a source enters at noise level ``sigma``: what is where is the layout's to change, and only where
+    so little noise leaves that alone, the finest stage that the source has the pixels for."""
+    if sigma > REFINE_SIGMA + 1e-6:  # which a strength of a quarter comes to, but for rounding
+        return 0
+    width, _ = inputs.source_size(request)
+    resolved = [k for k, charts in enumerate(stages) if charts[0].columns * spec.ratio <= 1.25 * width]
+    return max(resolved, default=0)
+
+
 def layout_schedule(sigmas: list[float], guidance: float) -> Schedule:
     """Guided while the layout forms, unguided below :data:`GUIDED_ABOVE`."""
     return Schedule(sigmas, [guidance if s > GUIDED_ABOVE else 1.0 for s in sigmas[:-1]])
+
+
+def last_part(model: VideoModel, steps: int, part: float) -> list[float]:
+    """The noise levels of the last ``part`` of the model's own schedule, in that part of the steps, two at least."""
+    fine = model.sigmas(1000)
+    start, count = round((1 - part) * 1000), max(2, round(steps * part))
+    return [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
 
 
 def refine_schedule(model: VideoModel, steps: int) -> Schedule:
@@ -121,10 +139,12 @@ def compose(task: Task) -> Denoising:
     model, request = task.model, task.request
     stages = plan(request, model.spec)
     names = stage_names(len(stages))
+    again = last_part(model, request.steps, request.strength) if request.from_whole else []
+    begin = entry(request, stages, model.spec, again[0]) if again else 0
     known = Known(model, request, task.frames, task.stride, task.fields)
     wanted, avoided = paces(task, len(stages) - 1)
     canvas: Canvas | None = None
-    for number in range(task.first(names), len(stages)):
+    for number in range(begin + task.first(names[begin:]), len(stages)):
         charts, name, shapes = stages[number], names[number], task.shapes(stages[number])
         begun, coarse = task.begun(name), None
         if begun:
@@ -134,17 +154,22 @@ def compose(task: Task) -> Denoising:
             latents = starting_noise(task, charts, known.still(charts), task.generator)
             if canvas:
                 coarse = yield from upsample(model, canvas, charts, task.fields)
-                _begin_from(coarse, latents, task.fields)
-        guides = yield from known.guides(charts, coarse, first=number == 0)
-        kept = named("coarse", coarse) if coarse and request.camera else {}
+                _begin_from(coarse, latents, REFINE_SIGMA, task.fields)
+            elif again:
+                coarse = yield from known.source(charts, crisp=True)
+                _begin_from(coarse, latents, again[0], task.fields)
+        guides = yield from known.guides(charts, coarse if number else None, first=number == 0)
+        kept = named("coarse", coarse) if coarse and number and request.camera else {}
+        if number == begin:
+            schedule = layout_schedule(again or model.sigmas(request.steps), request.guidance)
+        else:
+            schedule = refine_schedule(model, request.steps)
         canvas = Canvas(charts, latents, request.loop, wanted, avoid_step_s=avoided)
         for p in denoise(
             model,
             canvas,
             task.prompts,
-            layout_schedule(model.sigmas(request.steps), request.guidance)
-            if number == 0
-            else refine_schedule(model, request.steps),
+            schedule,
             guides=guides,
             stage=name,
             fields=task.fields,
@@ -156,9 +181,9 @@ def compose(task: Task) -> Denoising:
     return canvas
 
 
-def _begin_from(coarse: list[Tensor], noise: list[Tensor], fields: Fields) -> None:
-    """Turn ``noise`` into ``coarse`` taken to the noise level where refining starts, in place."""
+def _begin_from(coarse: list[Tensor], noise: list[Tensor], sigma: float, fields: Fields) -> None:
+    """Turn ``noise`` into ``coarse`` taken to the noise level ``sigma``, in place."""
     for frame in range(noise[0].shape[1]):
         for z, c in zip(noise, coarse, strict=True):
-            z[:, frame] = renoise(c[:, frame], z[:, frame], REFINE_SIGMA)
+            z[:, frame] = renoise(c[:, frame], z[:, frame], sigma)
         fields.release()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.media.video import read_frames
+from backend.media.video import VideoWriter, read_frames
 from backend.pipeline import generate
 from backend.protocol import CameraKey, GenerateRequest, Region
 from tests.backend.test_pipeline import OracleEngine
@@ -48,6 +48,57 @@ def test_an_edit_of_everything_is_a_new_sky(tmp_path: Path) -> None:
     edited, _, _ = make(replace(SMALL, seed=8, source=str(tmp_path / "first"), mask=mask), tmp_path / "second")
     fresh, _, _ = make(replace(SMALL, seed=8), tmp_path / "third")
     assert np.abs(edited.astype(int) - fresh).mean() < 1
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of what is where in two movies of any size."""
+    small = [np.stack([cv2.resize(f, (64, 32), interpolation=cv2.INTER_AREA) for f in m]) for m in (one, other)]
+    return float(np.corrcoef(*(s.ravel() for s in small))[0, 1])
+
+
+@pytest.fixture
+def soft(tmp_path: Path) -> Path:
+    """A film of soft shapes that turn around the horizon, as large as SMALL."""
+    folder = tmp_path / "soft"
+    folder.mkdir()
+    yaw, pitch = np.meshgrid(np.linspace(-np.pi, np.pi, 512), np.linspace(np.pi / 2, -np.pi / 2, 256))
+    with VideoWriter(folder / "sky.mp4", 512, 256, SMALL.fps) as video:
+        for t in range(SMALL.frames):
+            waves = np.sin(3 * yaw + 2 * np.pi * t / SMALL.frames) * np.cos(pitch) + 0.5 * np.sin(5 * pitch)
+            video.write(np.repeat((127 + 70 * waves)[..., None], 3, axis=2).astype(np.uint8))
+    return folder
+
+
+def test_a_sky_made_of_another_is_like_it_by_as_much_as_it_keeps(tmp_path: Path, soft: Path) -> None:
+    old = np.stack(list(read_frames(soft / "sky.mp4")))
+    alike, evaluations = list[float](), list[int]()
+    for strength in (0.1, 0.5, 0.9):
+        request = replace(SMALL, source=str(soft), strength=strength, measure=False)
+        new, result, _ = make(request, tmp_path / f"{strength}")
+        alike.append(likeness(old, new))
+        evaluations.append(result["evaluations"])
+    assert alike[0] > 0.95
+    assert alike[0] > alike[1] > alike[2]
+    _, whole, _ = make(replace(SMALL, measure=False), tmp_path / "whole")
+    assert evaluations[0] <= evaluations[1] < evaluations[2] <= whole["evaluations"]
+
+
+@pytest.mark.parametrize("fov_deg", [90.0, 45.0])  # the layout is as fine as the candidate, or finer
+def test_a_candidate_becomes_a_large_sky_of_the_same_layout(tmp_path: Path, soft: Path, fov_deg: float) -> None:
+    grow = replace(LARGE, fov_deg=fov_deg, source=str(soft), strength=0.2, measure=False)
+    large, _, engine = make(grow, tmp_path / "large")
+    assert large.shape == (16, 512, 1024, 3)
+    assert likeness(np.stack(list(read_frames(soft / "sky.mp4"))), large) > 0.9
+    assert max(sigma for _, sigma, _ in engine.oracle.calls) <= 0.4, "nothing is made from noise alone"
+
+
+def test_a_slight_change_of_a_large_sky_does_not_go_through_a_small_one(tmp_path: Path) -> None:
+    make(LARGE, tmp_path / "first")
+    again = replace(LARGE, source=str(tmp_path / "first"), measure=False)
+    for strength, widest_rad in ((0.1, 0.9), (0.5, 1.6)):  # 45 degrees are what a window of the refinement sees
+        _, _, engine = make(replace(again, strength=strength), tmp_path / f"{strength}")
+        views = [view for _, _, seen in engine.oracle.calls for view in seen if abs(view.pitch) < 0.1]
+        assert max(view.fov for view in views) == pytest.approx(widest_rad, abs=0.2)
 
 
 def test_a_still_panorama_keeps_its_low_frequencies(tmp_path: Path) -> None:

@@ -70,6 +70,14 @@ def test_evaluations_are_what_the_model_was_asked(make: Make, tmp_path: Path) ->
     assert result["evaluations"] == windows - 5 * SMALL.steps  # five reference windows are not part of the method
 
 
+def test_a_draft_has_no_figures(make: Make) -> None:
+    events, job = make(replace(SMALL, measure=False))
+    _, measured = make(SMALL)
+    assert events[-1].data["result"]["figures"] == {}
+    assert "measure" not in {e.data.get("name") for e in events}
+    assert (job / "sky.mp4").read_bytes() == (measured / "sky.mp4").read_bytes()
+
+
 @pytest.mark.parametrize(("frames", "loop"), [(1, True), (8, True), (24, True), (40, True), (5, False), (20, False)])
 def test_any_length(make: Make, frames: int, loop: bool) -> None:
     _, job = make(replace(SMALL, frames=frames, loop=loop))

@@ -77,6 +77,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cases(files: Path) -> dict[str, GenerateRequest]:
     still, movie = str(files / "still.png"), str(files / "sky.mp4")
+    camera = (CameraKey(0, 10.0, 5.0, 60.0),)
     methods = {name: replace(SMALL, method=name) for name in METHODS}
     return methods | {
         "long": replace(SMALL, frames=40, loop=False, steps=2),
@@ -86,7 +87,10 @@ def cases(files: Path) -> dict[str, GenerateRequest]:
         "paper": replace(SMALL, width=512, height=256, method="dynamicscaler"),
         "image": replace(SMALL, image=still, motion=0.5, width=512, height=256),
         "edit": replace(SMALL, source=movie, mask_at=(20.0, 10.0, 30.0)),
-        "camera": replace(SMALL, width=512, height=256, camera=(CameraKey(0, 10.0, 5.0, 60.0),)),
+        "variation": replace(SMALL, source=movie, strength=0.6),
+        "grown": replace(SMALL, source=movie, strength=0.7, width=512, height=256),
+        "touched up": replace(SMALL, source=movie, strength=0.2, width=512, height=256, camera=camera),
+        "camera": replace(SMALL, width=512, height=256, camera=camera),
         "regions": replace(SMALL, regions=(Region(yaw_deg=90.0, pitch_deg=0.0, radius_deg=40.0, prompt="fire"),)),
     }  # fmt: skip
 

@@ -118,6 +118,8 @@ def started(mode: str, *options: str) -> Iterator[Child]:
     finally:
         child.process.kill()
         child.process.wait(WAIT_S)
+        for thread in child._threads:  # they read to the end first: closing a pipe under a reader raises in its thread
+            thread.join(WAIT_S)
         for pipe in (child.process.stdin, child.process.stdout, child.process.stderr):
             assert pipe is not None
             with suppress(BrokenPipeError):

@@ -415,6 +415,28 @@ def test_a_source_of_another_shape_is_refused(sky: GenerateRequest, change: dict
         source_frames(replace(sky, **change))
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"width": 256, "height": 128}, "is 512x256, larger than the request's 256x128"),
+        ({"width": 1024, "height": 640, "flat": True}, "of another shape than the request's 1024x640"),
+        ({"frames": 16}, "has frames 4, the request 16"),
+        ({"fps": 12.0}, "has fps 8, the request 12"),
+        ({"loop": False}, "has loop True, the request False"),
+    ],
+)
+def test_a_whole_source_of_another_shape_is_refused(sky: GenerateRequest, change: dict[str, Any], named: str) -> None:
+    whole = replace(sky, mask_at=None, strength=0.5)
+    assert named in refused(replace(whole, **change))
+
+
+def test_a_sky_is_made_of_a_source_as_large_or_smaller(sky: GenerateRequest) -> None:
+    for width in (512, 528, 1024, 8192):
+        request = replace(sky, mask_at=None, strength=0.5, width=width, height=width // 2)
+        check_inputs(request)
+        assert next(source_frames(request)).shape == (256, 512, 3)
+
+
 def test_a_source_that_is_not_there_is_refused(sky: GenerateRequest, tmp_path: Path) -> None:
     assert "is not there" in refused(replace(sky, source=str(tmp_path / "gone")))
     (tmp_path / "empty").mkdir()

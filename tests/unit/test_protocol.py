@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.controls import REFINE_STRENGTH, VARIATION_STRENGTH
 from backend.protocol import (
     EVENT_TYPES,
     MAX_PROMPT_CHARS,
@@ -174,6 +175,12 @@ def test_problems_are_single_short_lines_whatever_the_values(request: GenerateRe
         ({"source": ABSOLUTE, "mask_at": (0.0, 100.0, 9.0)}, "mask_at: pitch 100"),
         ({"source": ABSOLUTE, "mask_at": (0.0, 0.0, 9.0), "flat": True}, "leave mask_at out"),
         ({"source": ABSOLUTE, "mask": ABSOLUTE, "method": "independent"}, "takes no source and no mask"),
+        ({"source": ABSOLUTE, "strength": 0.01}, "strength 0.01: use 0.05 to 1"),
+        ({"source": ABSOLUTE, "strength": math.nan}, "strength nan"),
+        ({"strength": 0.5}, "give that sky as the source, or leave strength at 1"),
+        ({"source": ABSOLUTE, "strength": 0.5, "mask": ABSOLUTE}, "leave strength at 1, or the mask out"),
+        ({"source": ABSOLUTE, "strength": 0.5, "image": ABSOLUTE}, "image and source both"),
+        ({"source": ABSOLUTE, "strength": 0.5, "method": "native"}, "takes no source"),
         ({"motion": 2.5}, "motion 2.5: use 0 (still) to 2"),
         ({"motion": math.nan}, "motion nan"),
         ({"motion_mask": ABSOLUTE, "method": "multidiffusion"}, "takes no motion_mask"),
@@ -210,6 +217,8 @@ def test_unusual_prompts_are_fine(prompt: str) -> None:
         {"image": ABSOLUTE, "image_yaw_deg": -30.0, "image_fov_deg": 60.0},
         {"source": ABSOLUTE, "mask": ABSOLUTE},
         {"source": ABSOLUTE, "mask_at": (0.0, 90.0, 25.0)},
+        {"source": ABSOLUTE, "strength": REFINE_STRENGTH},
+        {"source": ABSOLUTE, "strength": VARIATION_STRENGTH, "flat": True},
         {"camera": (CameraKey(0, 0.0, 0.0, 50.0), CameraKey(24, 90.0, 10.0, 35.0, 2.39, -5.0))},
     ],
 )
