@@ -4,6 +4,7 @@ from pathlib import Path
 
 import bpy
 
+from ..backend import runtime
 from .core.jobs import CANDIDATES
 
 PACKAGE = str(__package__).rpartition(".")[0]
@@ -28,6 +29,23 @@ def runtime_home() -> Path | None:
     found = preferences()
     chosen = found.runtime_folder if found else ""
     return Path(chosen) if not chosen.startswith("//") and Path(chosen).is_absolute() else None
+
+
+def use_runtime_home(home: Path) -> None:
+    """Enter another runtime folder in the preferences; the default one as no choice at all."""
+    if found := preferences():
+        found.runtime_folder = "" if home == runtime.home() else str(home)
+
+
+def known_home() -> str:
+    """The folder in which the runtime was last seen whole."""
+    found = preferences()
+    return found.known_home if found else ""
+
+
+def remember_home(home: str) -> None:
+    if found := preferences():
+        found.known_home = home
 
 
 def output_root() -> Path:

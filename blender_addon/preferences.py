@@ -5,6 +5,9 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..backend import runtime
 from . import places, session
+from .core.setup import Stage
+from .running.panel import draw_problem
+from .setup.panel import draw_generator
 
 DEVICE_ITEMS = (
     ("auto", "Automatic", "The graphics card where there is one that fits, else the processor"),
@@ -37,22 +40,24 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
     )
     device: EnumProperty(name="Device", description="What computes the skies", items=DEVICE_ITEMS, default="auto")
 
+    known_home: StringProperty(
+        name="Last Known",
+        description="Where the generator was last seen whole: when that folder is not there, its disk is missing",
+        options={"HIDDEN"},
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
-        now = session.current()
-        layout = self.layout
-        layout.use_property_split = True
-        layout.prop(self, "device")
-        layout.prop(self, "output_folder", placeholder=str(places.output_root()))
-        layout.prop(self, "runtime_folder", placeholder=str(runtime.home()))
+        now, layout = session.current(), self.layout
+        column = layout.column()
+        column.use_property_split = True
+        column.prop(self, "device")
+        column.prop(self, "output_folder", placeholder=str(places.output_root()))
+        if now.setup.stage is Stage.READY:
+            column.prop(self, "runtime_folder", placeholder=str(runtime.home()))
+        if now.problem:
+            draw_problem(layout, context, now)
         box = layout.box()
-        box.label(text=now.label, icon=now.status_icon)
-        if now.installing or now.job:
-            row = box.row(align=True)
-            row.progress(factor=now.progress.factor, text=now.progress_text)
-            row.operator("skyloop.cancel", text="", icon="X")
         row = box.row()
-        row.operator("skyloop.install", text="Install" if now.not_installed else "Install Anew", icon="IMPORT")
+        row.label(text=now.label, icon=now.status_icon)
         row.operator("skyloop.release", icon="MEMORY")
-        if now.problem and now.not_installed:
-            box.label(text=now.problem.message, icon="ERROR")
-            box.label(text=now.problem.hint)
+        draw_generator(box, context, now)

@@ -64,7 +64,8 @@ class Installer(Work):
         env = env_dir(self.home, self.spec, build.accelerator, base.version)
         if env.exists():
             shutil.rmtree(env)  # half-made
-        self.check_space(self.spec.need_gb.get(build.accelerator) or self.spec.need_gb[""])
+        need_gb = self.spec.need_gb.get(build.accelerator) or self.spec.need_gb[""]
+        self.check_space(need_gb - size_mb(self.home / "downloads" / env.name) / 1000)
         self._make_venv(env, base.path)
         wheels, folder = self._plan(env, build)
         self.download(env, wheels, folder)

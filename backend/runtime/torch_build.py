@@ -62,15 +62,41 @@ def choose() -> TorchBuild:
     return TorchBuild(kind, why, (f"{_INDEX}/cu130",) if sys.platform == "win32" else ())
 
 
+def describe() -> str:
+    """What will compute, for people: "NVIDIA GeForce RTX 4090 (driver 580.65)", "Apple M2" or "Processor".
+
+    May take seconds.
+    """
+    kind = accelerator()
+    if kind == "cuda":
+        name, _, driver = _nvidia("name,driver_version").partition(",")
+        return f"{name.strip()} (driver {driver.strip()})" if driver else "NVIDIA graphics card"
+    if kind == "apple":
+        return _answer(["sysctl", "-n", "machdep.cpu.brand_string"]) or "Apple GPU"
+    return "Processor"
+
+
 def _driver_version() -> int | None:
     """The driver's major version, or None when it does not say."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return int(_nvidia("driver_version").split(".")[0])
+    except ValueError:
+        return None
+
+
+def _nvidia(what: str) -> str:
+    """What ``nvidia-smi`` says of the first card; empty when it does not."""
+    lines = _answer(["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]).splitlines()
+    return lines[0] if lines else ""
+
+
+def _answer(command: list[str]) -> str:
     flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, creationflags=flags)
-        return int(answer.stdout.strip().split(".")[0])
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, creationflags=flags)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def reachable(index: str, timeout_s: float = 8.0) -> bool:

@@ -1,4 +1,4 @@
-"""The real backend: the process that the private runtime starts, made by the runtime installer."""
+"""The real backend: the process that the private runtime starts, and what can be done to that runtime."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...backend import runtime
+from ...backend.protocol import Event, SkyloopError
 from .client import BackendClient
-from .installing import Report
+from .installing import Cancelled, Report
 from .state import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +23,33 @@ class InstalledRuntime:
     def ready(self) -> bool:
         return bool(runtime.status("backend", home=self.home)["ready"])
 
-    def install(self, report: Report, cancelled: Callable[[], bool]) -> None:
-        if self.ready():  # asked for although it is there: make it anew
-            runtime.remove("backend", home=self.home)
-        runtime.ensure(
-            "backend", home=self.home, progress=lambda event: report(Progress.of(event)), cancelled=cancelled
-        )
+    def install(self, report: Report, cancelled: Cancelled) -> None:
+        """Make it, go on making it, or mend it; nothing where it is ready."""
+        runtime.ensure("backend", home=self.home, progress=_told(report), cancelled=cancelled)
+
+    def repair(self, report: Report, cancelled: Cancelled, *, online: bool) -> None:
+        """Check every file and bring back what is damaged; not ``online``, whatever needs a download is refused."""
+        runtime.repair("backend", home=self.home, progress=_told(report), cancelled=cancelled, online=online)
+
+    def move(self, chosen: Path, report: Report, cancelled: Cancelled) -> Path:
+        """Move everything to the folder that a user chose, or into one of ours in it; returns where it is now.
+
+        Raises ``SkyloopError``; until the copy has passed its test, the old one stays in use.
+        """
+        old, new = Path(runtime.status("backend", home=self.home)["home"]), runtime.target_of(chosen)
+        runtime.move(new, home=old, progress=_told(report), cancelled=cancelled)
+        report(Progress("remove"))
+        try:
+            runtime.retire(old, new)
+        except SkyloopError as error:
+            message = f"The generator was moved to {new}, but the old copy stays for now: {error.message}"
+            raise SkyloopError(error.kind, message, "Remove the older copy later, in the preferences.") from error
+        return new
+
+    def remove(self, report: Report, cancelled: Cancelled, *, old: bool = False) -> None:
+        """Remove it with its downloads; with ``old`` only what earlier versions left."""
+        report(Progress("remove"))
+        runtime.remove("backend", home=self.home, old=old)
 
     def client(self) -> BackendClient:
         python = runtime.ensure("backend", home=self.home)  # ready already, so this only says where it is
@@ -43,8 +65,12 @@ class CommandRuntime:
     def ready(self) -> bool:
         return True
 
-    def install(self, report: Report, cancelled: Callable[[], bool]) -> None:
+    def install(self, report: Report, cancelled: Cancelled) -> None:
         """Nothing to do."""
 
     def client(self) -> BackendClient:
         return BackendClient(self.command, cwd=ROOT)
+
+
+def _told(report: Report) -> Callable[[Event], None]:
+    return lambda event: report(Progress.of(event))

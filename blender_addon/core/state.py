@@ -31,6 +31,7 @@ LABELS = {
     State.FAILED: "The last run failed",
 }
 PHASES = INSTALLER_PHASES | {
+    "remove": "Removing files",
     "load": "Loading the model",
     "layout": "Composing the sky",
     "upsample": "Enlarging the sky",
@@ -43,12 +44,16 @@ PHASES = INSTALLER_PHASES | {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the present phase is: ``done`` of ``total`` ``unit``s; a total of 0 means nobody knows."""
+    """How far the present phase is: ``done`` of ``total`` ``unit``s; a total of 0 means nobody knows.
+
+    ``speed`` is in units a second, 0 while nobody can tell.
+    """
 
     name: str
     done: int = 0
     total: int = 0
     unit: str = ""
+    speed: float = 0.0
 
     @staticmethod
     def of(event: Event) -> Progress:
@@ -72,11 +77,28 @@ class Progress:
         return PHASES.get(self.name, self.name.capitalize())
 
     @property
+    def left_s(self) -> int:
+        """Seconds that the phase goes on at this speed; 0 when nobody can tell."""
+        return round((self.total - self.done) / self.speed) if self.speed > 0 and self.total else 0
+
+    @property
+    def amount(self) -> str:
+        """How far the phase is, without its name; empty where nobody knows."""
+        if self.unit == "MB":
+            return f"{self.done} of {self.total} MB" if self.total else f"{self.done} MB"
+        return f"{100 * self.factor:.0f} %" if self.total > 1 else ""
+
+    @property
+    def pace(self) -> str:
+        """Speed and time left, as far as they are known."""
+        words = [f"{self.speed:.1f} MB/s" if self.speed < 10 else f"{self.speed:.0f} MB/s"] if self.unit == "MB" else []
+        words += [f"{self.left_s // 60}:{self.left_s % 60:02d} left"] if self.left_s else []
+        return ", ".join(words) if self.speed > 0 else ""
+
+    @property
     def text(self) -> str:
         """What a progress bar says."""
-        if self.unit == "MB":
-            return f"{self.label}: {self.done} of {self.total} MB" if self.total else f"{self.label}: {self.done} MB"
-        return f"{self.label}: {100 * self.factor:.0f} %" if self.total > 1 else self.label
+        return f"{self.label}: {self.amount}" if self.amount else self.label
 
 
 @dataclass(frozen=True)
