@@ -9,7 +9,7 @@ from . import session
 from .core.state import State
 from .create.panel import draw_request
 from .running.panel import draw_problem, draw_result, draw_running, draw_waiting
-from .setup.panel import draw_setup
+from .setup.panel import draw_older, draw_setup
 from .ui import SkyloopPanel, tr
 
 
@@ -32,6 +32,8 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
             layout.label(text=text, icon="RECOVER_LAST")
         if now.just_done:
             draw_result(layout, context, now, now.just_done)
+        if now.setup.facts:
+            draw_older(layout, now.setup.facts)
 
 
 CLASSES = (SKYLOOP_PT_main,)

@@ -17,8 +17,10 @@ from ..backend.jobs.store import is_file
 from ..backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 from . import places
 from .core import jobs
+from .core.estimate import free_mb
 from .core.installed import InstalledRuntime
 from .core.session import Session
+from .core.setup import SetUp
 from .core.state import Problem, State
 
 log = logging.getLogger(__name__)
@@ -49,11 +51,19 @@ class BlenderSession(Session):
         self.history: list[jobs.Listed] = []
         self.unfinished: list[jobs.Listed] = []
         self.candidates: list[jobs.Listed] = []  # finished, newest first
+        self.free_mb: float | None = None  # where new skies go, at the last scan
         self.just_done: Path | None = None  # finished but not applied: offered by the panel
         self._scan: _HistoryScan | None = None
         self._drawn = -1
         self._queued: list[Path] = []
         self._idle_since = time.monotonic()
+        self.setup = SetUp(
+            self,
+            switch=places.use_runtime_home,
+            remember=places.remember_home,
+            known=places.known_home,
+            skies=places.roots,
+        )
 
     @property
     def status_icon(self) -> str:
@@ -133,15 +143,17 @@ class BlenderSession(Session):
     def step(self) -> None:
         """One turn of the timer: take in events, hand over finished skies, redraw what has changed."""
         self.tick()
+        if self.setup.tick():
+            self.revision += 1
         if self._scan and not self._scan.is_alive():
             self.history, self.unfinished = self._scan.finished, self._scan.unfinished
-            self.candidates = self._scan.candidates
+            self.candidates, self.free_mb = self._scan.candidates, self._scan.free_mb
             self._scan = None
             _fill_history(self.history)
             self.revision += 1
         # Never an operator while the scan runs: bpy.ops lets go of Python's lock meanwhile, and Blender 5.0 was seen to
         # crash (at least 3 of 48 times) when another thread was busy in Python just then.
-        if self.finished and not self._scan and not _user_is_dragging():
+        if self.finished and not self._scan and not self.setup.looking and not _user_is_dragging():
             self._deliver(self.finished.popleft())
         if self.busy:
             self._idle_since = time.monotonic()
@@ -186,6 +198,7 @@ class _HistoryScan(threading.Thread):
         self.finished: list[jobs.Listed] = []
         self.unfinished: list[jobs.Listed] = []
         self.candidates: list[jobs.Listed] = []
+        self.free_mb: float | None = None
         self._roots, self._candidates_roots = roots, candidates_roots
         self.start()
 
@@ -194,6 +207,7 @@ class _HistoryScan(threading.Thread):
             self.finished = jobs.history(self._roots)
             self.unfinished = jobs.unfinished(self._roots)
             self.candidates = jobs.history(self._candidates_roots)
+            self.free_mb = free_mb(self._roots[0])
         except OSError:
             log.exception("history")
 
@@ -219,6 +233,7 @@ def runtime_moved() -> None:
     now.release()
     now.runtime = InstalledRuntime(places.runtime_home())
     now.refresh()
+    now.setup.forget()
 
 
 def _timer() -> float | None:

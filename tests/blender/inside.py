@@ -507,6 +507,8 @@ def draw_all(args: dict[str, Any]) -> Any:
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.runtime_folder = str(Path(args["answer"]).with_name("empty"))
     preferences.output_folder = args["root"]
+    fresh = part("blender_addon.session").current()
+    turn_until(fresh, lambda: fresh.setup.facts is not None)
 
     def now() -> dict[str, str]:
         found = {}

@@ -111,7 +111,7 @@ def test_a_button_that_cannot_be_pressed_says_why(blender: Blender) -> None:
     found = blender.ask("greyed_out")
     assert found["installed"] is False and "not installed" in found["not_installed"]
     assert "prompt is empty" in found["empty"]
-    assert "multiple of 16" in found["odd"]
+    assert "multiple of 32" in found["odd"]
     assert found["fine"] == ""
     assert found["busy"] == "", "another sky can be asked for meanwhile"
     assert "Installing" in found["installing"]
@@ -121,7 +121,7 @@ def test_a_button_that_cannot_be_pressed_says_why(blender: Blender) -> None:
 def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("draw_all", root=tmp_path)
     main = {situation: panels["main"] for situation, panels in found.items()}
-    assert "[Install Generator]" in main["not_installed"] and "[Open Preferences]" in main["not_installed"]
+    assert "[Set Up Skyloop]" in main["not_installed"] and "[Allow Online Access]" in main["not_installed"]
     assert "[Generate Sky]" in main["idle"] and "Prompt" not in main["not_installed"]
     assert "Denoise" in main["running"] and "[Cancel]" in main["running"] and "[Add to Queue]" in main["running"]
     assert "1 waiting:" in main["waiting"] and "another sky [Move] [Move] [Remove]" in main["waiting"]
@@ -135,4 +135,4 @@ def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_
     assert "[Restore Previous World]" in found["done"]["world"] and "[Set Scene to 8 fps]" in found["done"]["world"]
     assert "Finished skies appear here" in found["idle"]["history"]
     assert "northern lights" in found["done"]["history"] and "[Apply to World]" in found["done"]["history"]
-    assert "[Install]" in found["not_installed"]["preferences"] and "[Install Anew]" in found["idle"]["preferences"]
+    assert "[Set Up Skyloop]" in found["not_installed"]["preferences"]
