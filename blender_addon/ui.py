@@ -39,5 +39,5 @@ def paragraph(
 
 def refused(operator: bpy.types.Operator, error: SkyloopError) -> set[str]:
     """Show the error as Blender shows errors; the operator returns what this returns."""
-    operator.report({"ERROR"}, error.line)
+    operator.report({"ERROR"}, " ".join(tr(text) for text in (error.message, error.hint) if text))
     return {"CANCELLED"}

@@ -1,5 +1,5 @@
 """What is under way."""
 
-from . import operators
+from . import operators, waiting
 
-CLASSES = (*operators.CLASSES,)
+CLASSES = (*operators.CLASSES, *waiting.CLASSES)

@@ -1,0 +1,23 @@
+"""The add-on without a window, driven by scripts: the examples of docs/scripting.md work as they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .conftest import FRAMES, Blender
+
+
+def test_the_examples_work_as_they_stand(blender: Blender, repository: Path, tmp_path: Path) -> None:
+    found = blender.ask("scripting:run", root=tmp_path, page=repository / "docs" / "scripting.md")
+    first, many, last = found["worlds"]
+    assert first["Scene"].startswith("Skyloop: northern lights")
+    for prompt in ("sunset over the sea", "stars over hills", "storm over the desert"):
+        assert many[prompt] == f"Skyloop: {prompt}"
+    assert last["Scene"] == "World"  # the user's own, whatever skies came after it
+    assert (found["frames"], found["front_deg"]) == (FRAMES, 90.0)
+    assert (tmp_path / "shot.blend").is_file()
+
+
+def test_a_script_is_told_what_went_wrong(blender: Blender) -> None:
+    said = blender.ask("scripting:fails")
+    assert "9 GB" in said and "smaller size" in said
