@@ -39,3 +39,5 @@ fi
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --include="$PACKAGES" sid "$DIR" ${SOURCE:+"$SOURCE"}
 mkdir -p "$DIR/host"  # where the tests show it the system's own files
+# Debian's Blender has its translations, but not the list of them that its preferences offer.
+printf '1:English:en_US\n2:Japanese:ja_JP\n5:German:de_DE\n13:Simplified Chinese:zh_HANS\n' >"$DIR/usr/share/locale/languages"
