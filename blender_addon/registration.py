@@ -5,6 +5,7 @@ import bpy
 from . import create, direct, explore, history, locale, panel, preferences, properties, running, session, setup, sky, vr
 from .create import panel as create_panel
 from .direct import panel as direct_panel
+from .explore import panel as explore_panel
 from .history import panel as history_panel
 from .sky import panel as sky_panel
 from .vr import panel as vr_panel
@@ -12,7 +13,7 @@ from .vr import panel as vr_panel
 # The groups and operators of the features; a group comes before the one that holds it.
 FEATURES = (locale, sky, direct, explore, vr, create, history, running, setup)
 # In the order in which the tab shows them.
-PANELS = (panel, create_panel, direct_panel, sky_panel, vr_panel, history_panel)
+PANELS = (panel, explore_panel, create_panel, direct_panel, sky_panel, vr_panel, history_panel)
 CLASSES = (
     preferences.SKYLOOP_preferences,
     *(cls for feature in FEATURES for cls in feature.CLASSES),

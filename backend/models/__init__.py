@@ -9,16 +9,18 @@ IDS = ("builtin",)
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """What can be generated with: ``{id, family, licence, size_mb, ready, summary}``."""
+    """What can be generated with: ``{id, name, family, licence, size_mb, ready, summary, needs}``."""
     folder = Path(__file__).parent / "weights" / "builtin"
     size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
     return [
         {
             "id": "builtin",
+            "name": "Built-in",
             "family": "skyloop-dit",
             "licence": "GPL-3.0-or-later",
             "size_mb": round(size / 1e6, 1),
             "ready": (folder / "training.json").is_file() and size > 0,
             "summary": "Small and stylised, made for previews; ships with Skyloop.",
+            "needs": "Runs on any computer; a GPU makes it fast.",
         }
     ]

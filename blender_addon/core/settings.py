@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ...backend.protocol import MAX_FRAMES, MAX_HEIGHT_PX, MIN_HEIGHT_PX
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -23,6 +25,7 @@ QUALITIES = (
     Quality("FINAL", "Final", 2048, 1024, "2048 x 1024: a background that fills the picture; slow without a GPU"),
 )
 CUSTOM = "CUSTOM"
+MAX_CUSTOM_WIDTH = 2 * MAX_HEIGHT_PX
 
 
 def size_of(quality: str, custom_width: int) -> tuple[int, int]:
@@ -38,3 +41,18 @@ def blender_fps(fps: float) -> tuple[int, float]:
     whole = max(1, round(fps))
     ratio = Fraction(whole) / Fraction(fps).limit_denominator(100_000)
     return whole, float(ratio)
+
+
+def duration_s(frames: int, fps: float) -> float:
+    """How long ``frames`` play, in seconds."""
+    return frames / fps
+
+
+def frames_in(seconds: float, fps: float) -> int:
+    """The whole number of frames nearest to ``seconds``, of those that can be asked for."""
+    return min(MAX_FRAMES, max(1, round(seconds * fps)))
+
+
+def nearest_width(width: int) -> int:
+    """The width nearest to ``width`` that a 360° sky of the panel can have: height and half of it in whole cells."""
+    return min(MAX_CUSTOM_WIDTH, max(2 * MIN_HEIGHT_PX, 32 * round(width / 32)))

@@ -1,13 +1,18 @@
-"""The button that makes a sky."""
+"""The button that makes a sky, and those that set right what keeps it from being made."""
 
-import random
+from dataclasses import replace
+from pathlib import Path
 
 import bpy
+from bpy.props import StringProperty
 
-from ...backend.protocol import SkyloopError
+from ...backend.protocol import SkyloopError, bad_request
 from .. import places, session
+from ..core.checks import Fix
+from ..core.styles import EXAMPLES
+from ..direct.request import prepare
 from ..ui import refused
-from .request import request_of, why_not_generate
+from .request import assign, found_in, new_seed, request_of, why_not_generate
 
 
 class SKYLOOP_OT_generate(bpy.types.Operator):
@@ -24,15 +29,110 @@ class SKYLOOP_OT_generate(bpy.types.Operator):
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = context.scene.skyloop
-        if settings.random_seed:
-            settings.seed = random.randrange(2**31)
+        scene = context.scene
+        if scene.skyloop.random_seed:
+            new_seed(scene.skyloop)
         try:
-            session.current().generate_for(context.scene, request_of(context.scene, device=places.device()))
+            request = request_of(scene, device=places.device())
+            request = replace(request, **prepare(scene, places.output_root()))
+            session.current().generate_for(scene, request)
         except SkyloopError as error:
             return refused(self, error)
         session.wake()
         return {"FINISHED"}
 
 
-CLASSES = (SKYLOOP_OT_generate,)
+class SKYLOOP_OT_fix(bpy.types.Operator):
+    """Set this right"""
+
+    bl_idname = "skyloop.fix"
+    bl_label = "Fix"
+    bl_options = {"REGISTER", "UNDO"}
+
+    check: StringProperty(name="Problem", description="Which one, such as size", options={"SKIP_SAVE", "HIDDEN"})
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        check = next((c for c in found_in(context) if c.id == properties.check), None)
+        return check.message.rstrip(".") if check else cls.__doc__ or ""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        check = next((c for c in found_in(context) if c.id == self.check), None)
+        if check is None or check.fix is None:
+            return refused(self, bad_request(f"There is nothing to set right about {self.check or 'that'}."))
+        if check.fix.operator:
+            return _call(context, check.fix)
+        assign(context.scene.skyloop, check.fix.settings)
+        return {"FINISHED"}
+
+
+def _call(context: bpy.types.Context, fix: Fix) -> set[str]:
+    category, _, name = fix.operator.partition(".")
+    how = "INVOKE_DEFAULT" if context.window else "EXEC_DEFAULT"
+    return getattr(getattr(bpy.ops, category), name)(how, **fix.arguments)
+
+
+class SKYLOOP_OT_choose_output_folder(bpy.types.Operator):
+    """Choose where new skies are kept, such as a disk with more space"""
+
+    bl_idname = "skyloop.choose_output_folder"
+    bl_label = "Choose Folder for Skies"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        cls.poll_message_set("Skyloop is not in Blender's preferences")
+        return places.preferences() is not None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = places.preferences()
+        assert found
+        if not Path(bpy.path.abspath(self.directory or "")).is_dir():
+            return refused(self, bad_request(f"{self.directory or 'Nothing'} is no folder.", "Choose one."))
+        found.output_folder = self.directory
+        session.current().scan_history()
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_use_prompt(bpy.types.Operator):
+    """Take this example as the prompt"""
+
+    bl_idname = "skyloop.use_prompt"
+    bl_label = "Use Prompt"
+    bl_options = {"REGISTER", "UNDO"}
+
+    prompt: StringProperty(name="Prompt", default=EXAMPLES[0], options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.skyloop.prompt = self.prompt
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_choose_model(bpy.types.Operator):
+    """Make skies with this model"""
+
+    bl_idname = "skyloop.choose_model"
+    bl_label = "Choose Model"
+    bl_options = {"REGISTER", "UNDO"}
+
+    model: StringProperty(name="Model", default="builtin", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.skyloop.model = self.model
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SKYLOOP_OT_generate,
+    SKYLOOP_OT_fix,
+    SKYLOOP_OT_choose_output_folder,
+    SKYLOOP_OT_use_prompt,
+    SKYLOOP_OT_choose_model,
+)

@@ -2,29 +2,109 @@
 
 import bpy
 
-from .. import session
+from .. import places, session
+from ..core.checks import Check, Severity, about, amount
 from ..core.state import State
-from ..ui import SkyloopPanel, paragraph
-from .operators import SKYLOOP_OT_generate
-from .request import request_of
+from ..core.styles import CUSTOM as CUSTOM_STYLE
+from ..core.styles import EXAMPLES
+from ..explore.operators import SKYLOOP_OT_start_from_prompt
+from ..explore.panel import draw_try
+from ..sky.operators import SKYLOOP_OT_front_from_camera
+from ..ui import SkyloopPanel, paragraph, tr
+from . import catalogue
+from .operators import SKYLOOP_OT_choose_model, SKYLOOP_OT_fix, SKYLOOP_OT_generate, SKYLOOP_OT_use_prompt
+from .presets import PANELS as PRESETS
+from .presets import SKYLOOP_PT_presets
+from .request import estimate_of, found_in, request_of
+from .seeds import SKYLOOP_OT_copy_seed, SKYLOOP_OT_new_seed, SKYLOOP_OT_paste_seed
+
+ICONS = {Severity.ERROR: "ERROR", Severity.WARNING: "ERROR", Severity.INFO: "INFO"}
+ALWAYS_SEEN = ("prompt", "size")  # the places that are not folded away
 
 
 def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession) -> None:
-    settings = context.scene.skyloop
+    settings, found = context.scene.skyloop, found_in(context)
     column = layout.column()
-    column.prop(settings, "prompt", text="", placeholder="A sky in a few words", icon="OUTLINER_OB_FONT")
-    column.row(align=True).prop(settings, "quality", expand=True)
+    row = column.row(align=True)
+    row.prop(settings, "prompt", text="", placeholder="A sky in a few words", icon="OUTLINER_OB_FONT")
+    row.menu(SKYLOOP_MT_examples.bl_idname, text="", icon="DOWNARROW_HLT")
+    draw_checks(column, context, found, "prompt")
+    row = column.row(align=True)
+    row.prop(settings, "quality", expand=True)
+    row.popover(SKYLOOP_PT_presets.__name__, text="", icon="PRESET")
     if settings.quality == "CUSTOM":
         column.prop(settings, "custom_width")
+    draw_checks(column, context, found, "size")
     column = layout.column()
     column.scale_y = 1.5
     if now.queue.tasks:
         column.operator(SKYLOOP_OT_generate.bl_idname, text="Add to Queue", icon="ADD")
     else:
         column.operator(SKYLOOP_OT_generate.bl_idname, icon="RENDER_ANIMATION")
-    problems = request_of(context.scene, device="auto").problems() if settings.prompt else []
-    for problem in problems[:1]:
-        paragraph(layout, context, problem, icon="INFO")
+    if settings.prompt:
+        draw_estimate(layout, context)
+        draw_try(layout, context)
+    for check in found:  # what stands in the way must be seen even where its own place is folded away
+        if check.place not in ALWAYS_SEEN and check.severity is not Severity.INFO:
+            draw_check(layout, context, check)
+
+
+def draw_estimate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What the next sky takes, in one line."""
+    cost = estimate_of(request_of(context.scene, device=places.device()))
+    text = tr("Takes {time}, {memory} memory").format(time=about(cost.seconds), memory=amount(cost.memory_mb))
+    row = layout.row()
+    row.active = False
+    row.label(text=text, icon="TIME", translate=False)
+
+
+def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context, found: list[Check], place: str) -> None:
+    """What there is to say about one place of the panel, each with the button that sets it right."""
+    for check in found:
+        if check.place == place and not (check.id == "prompt" and not context.scene.skyloop.prompt):
+            draw_check(layout, context, check)
+        elif check.place == place:  # an empty field is no mistake yet: the example is offered, nothing is said
+            draw_fix(layout, check)
+
+
+def draw_check(layout: bpy.types.UILayout, context: bpy.types.Context, check: Check) -> None:
+    column = layout.column(align=True)
+    text = column.column()
+    text.alert = check.severity is Severity.ERROR
+    paragraph(text, context, check.message, icon=ICONS[check.severity])
+    draw_fix(column, check)
+
+
+def draw_fix(layout: bpy.types.UILayout, check: Check) -> None:
+    if (fix := check.fix) is None:
+        return
+    if fix.operator:
+        button = layout.operator(fix.operator, text=fix.label)
+        for name, value in fix.arguments.items():
+            setattr(button, name, value)
+    else:
+        layout.operator(SKYLOOP_OT_fix.bl_idname, text=fix.label).check = check.id
+
+
+class SKYLOOP_MT_examples(bpy.types.Menu):
+    bl_idname = "SKYLOOP_MT_examples"
+    bl_label = "Examples"
+    bl_description = "Prompts that work well, to begin with"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for prompt in EXAMPLES:
+            self.layout.operator(SKYLOOP_OT_use_prompt.bl_idname, text=prompt, translate=False).prompt = prompt
+
+
+class SKYLOOP_MT_models(bpy.types.Menu):
+    bl_idname = "SKYLOOP_MT_models"
+    bl_label = "Model"
+    bl_description = "What makes the sky"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for model in catalogue.models().values():
+            text = f"{model['name']}: {model['size_mb']:g} MB, {model['licence']}"
+            self.layout.operator(SKYLOOP_OT_choose_model.bl_idname, text=text, translate=False).model = model["id"]
 
 
 class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
@@ -36,25 +116,82 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         return session.current().state not in (State.NOT_INSTALLED, State.INSTALLING)
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        self.layout.emboss = "NONE"
+        self.layout.popover(SKYLOOP_PT_presets.__name__, text="", icon="PRESET")
+
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.skyloop
+        layout, found = self.layout, found_in(context)
         layout.use_property_split = True
         layout.use_property_decorate = False
+        for place, draw in (
+            ("words", self.draw_words),
+            ("seed", self.draw_seed),
+            ("length", self.draw_length),
+            ("view", self.draw_view),
+            ("start", self.draw_start),
+            ("model", self.draw_model),
+        ):
+            draw(layout.column(align=True), context.scene.skyloop)
+            draw_checks(layout, context, found, place)
+        layout.prop(context.scene.skyloop, "auto_apply")
+
+    def draw_words(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        layout.prop(settings, "style")
+        if settings.style == CUSTOM_STYLE:
+            layout.prop(settings, "style_text", text=" ")
         layout.prop(settings, "negative")
-        column = layout.column(align=True)
-        row = column.row()
-        row.enabled = not settings.random_seed
-        row.prop(settings, "seed")
-        column.prop(settings, "random_seed")
-        column = layout.column(align=True)
-        column.prop(settings, "frames")
-        column.prop(settings, "fps")
-        column.prop(settings, "loop")
+
+    def draw_seed(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        row = layout.row(align=True)
+        field = row.row(align=True)
+        field.enabled = not settings.random_seed
+        field.prop(settings, "seed")
+        icon = "UNLOCKED" if settings.random_seed else "LOCKED"
+        row.prop(settings, "random_seed", text="", icon=icon, toggle=True, invert_checkbox=True)
+        row.operator(SKYLOOP_OT_new_seed.bl_idname, text="", icon="FILE_REFRESH")
+        row.operator(SKYLOOP_OT_copy_seed.bl_idname, text="", icon="COPYDOWN")
+        row.operator(SKYLOOP_OT_paste_seed.bl_idname, text="", icon="PASTEDOWN")
+
+    def draw_length(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        layout.prop(settings, "duration_s")
+        layout.prop(settings, "frames")
+        row = layout.row(align=True)
+        field = row.row(align=True)
+        field.enabled = not settings.match_scene_fps
+        if settings.match_scene_fps:
+            render = settings.id_data.render
+            field.prop(render, "fps", text="Frame Rate")
+        else:
+            field.prop(settings, "fps")
+        row.prop(settings, "match_scene_fps", text="", icon="SCENE_DATA", toggle=True)
+        layout.prop(settings, "loop")
+
+    def draw_view(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        row = layout.row(align=True)
+        row.prop(settings, "front_deg")
+        row.operator(SKYLOOP_OT_front_from_camera.bl_idname, text="", icon="CAMERA_DATA")
         layout.prop(settings, "fov_deg")
-        column = layout.column(align=True)
-        column.prop(settings, "steps")
-        column.prop(settings, "guidance")
-        layout.prop(settings, "auto_apply")
+
+    def draw_start(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        if settings.explore.source:
+            row = layout.row(align=True)
+            row.prop(settings.explore, "source")
+            row.operator(SKYLOOP_OT_start_from_prompt.bl_idname, text="", icon="X")
+            layout.prop(settings.explore, "strength")
+
+    def draw_model(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+        model = catalogue.models().get(settings.model)
+        split = layout.split(factor=0.4, align=True)
+        label = split.row()
+        label.alignment = "RIGHT"
+        label.label(text="Model")
+        text = model["name"] if model else settings.model
+        split.menu(SKYLOOP_MT_models.bl_idname, text=text, translate=False)
+        if model:
+            paragraph(layout, bpy.context, f"{tr(model['summary'])} {tr(model['needs'])}")
+        layout.prop(settings, "steps")
+        layout.prop(settings, "guidance")
 
 
-CLASSES = (SKYLOOP_PT_settings,)
+CLASSES = (*PRESETS, SKYLOOP_MT_examples, SKYLOOP_MT_models, SKYLOOP_PT_settings)

@@ -6,11 +6,14 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from ...backend.protocol import (
     FOV_RANGE_DEG,
     MAX_FRAMES,
+    MAX_MODEL_CHARS,
     MAX_PROMPT_CHARS,
     MAX_WIDTH_PX,
     MIN_HEIGHT_PX,
 )
-from ..core.settings import CUSTOM, QUALITIES
+from ..core.settings import CUSTOM, QUALITIES, duration_s, frames_in
+from ..core.styles import CUSTOM as CUSTOM_STYLE
+from ..core.styles import NONE, STYLES
 from ..direct.properties import SKYLOOP_PG_direct
 from ..explore.properties import SKYLOOP_PG_explore
 from ..sky import world
@@ -23,6 +26,37 @@ QUALITY_ITEMS = (
     *((q.id, q.label, q.description) for q in QUALITIES),
     (CUSTOM, "Custom", "A width of your own; the height is half of it"),
 )
+STYLE_ITEMS = (
+    (NONE, "None", "The prompt alone", 0),
+    *((s.id, s.label, f"Adds: {s.words}", s.number) for s in STYLES),
+    (CUSTOM_STYLE, "Own Words", "Words of your own, added to every prompt; a preset keeps them", 1000),
+)
+MAX_STYLE_CHARS = 500
+
+
+def scene_fps(scene: bpy.types.Scene) -> float:
+    """Frames a second of the scene."""
+    return scene.render.fps / scene.render.fps_base
+
+
+def fps_of(settings: "SKYLOOP_PG_scene") -> float:
+    """Frames a second of the next sky."""
+    return round(scene_fps(settings.id_data) if settings.match_scene_fps else settings.fps, 3)
+
+
+def _duration(self: "SKYLOOP_PG_scene") -> float:
+    return duration_s(self.frames, fps_of(self))
+
+
+def _set_duration(self: "SKYLOOP_PG_scene", seconds: float) -> None:
+    self.frames = frames_in(seconds, fps_of(self))
+
+
+def _keep_duration(self: "SKYLOOP_PG_scene", context: bpy.types.Context) -> None:
+    """Another rate for the same seconds: who takes the scene's rate wants a smoother sky, not a shorter one."""
+    rates = (self.fps, scene_fps(self.id_data))
+    before, after = rates if self.match_scene_fps else reversed(rates)
+    self.frames = frames_in(duration_s(self.frames, before), after)
 
 
 def _front_deg(self: "SKYLOOP_PG_scene") -> float:
@@ -46,8 +80,17 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     negative: StringProperty(
         name="Avoid", description="What should not be seen; may stay empty", maxlen=MAX_PROMPT_CHARS
     )
+    style: EnumProperty(name="Style", description="A look that is added to the prompt", items=STYLE_ITEMS)
+    style_text: StringProperty(
+        name="Style Words", description="Words that are added to the prompt", maxlen=MAX_STYLE_CHARS
+    )
+    model: StringProperty(name="Model", description="What makes the sky", default="builtin", maxlen=MAX_MODEL_CHARS)
     seed: IntProperty(name="Seed", description="The same seed and settings give the same sky", min=0, default=0)
-    random_seed: BoolProperty(name="New Each Time", description="Draw a new seed for every run", default=True)
+    random_seed: BoolProperty(
+        name="New Seed Each Time",
+        description="Draw a new seed for every sky. Lock it to get the same sky again, or to change one thing only",
+        default=True,
+    )
     quality: EnumProperty(name="Quality", description="Size of the sky", items=QUALITY_ITEMS, default="STANDARD")
     custom_width: IntProperty(
         name="Width",
@@ -60,6 +103,24 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     frames: IntProperty(name="Frames", description="Length of the loop in frames", min=1, max=MAX_FRAMES, default=16)
     fps: FloatProperty(
         name="Frame Rate", description="Frames per second of the movie file", min=1.0, max=120.0, default=8.0
+    )
+    match_scene_fps: BoolProperty(
+        name="Use the Scene's Frame Rate",
+        description="Make as many frames a second as the scene plays. The loop lasts as long as before; more frames "
+        "take more time to make",
+        update=_keep_duration,
+    )
+    duration_s: FloatProperty(
+        name="Duration",
+        description="Length of the loop in seconds; the number of frames follows",
+        min=0.01,
+        soft_max=60.0,
+        precision=2,
+        step=100,
+        unit="TIME_ABSOLUTE",
+        get=_duration,
+        set=_set_duration,
+        options={"SKIP_SAVE"},
     )
     loop: BoolProperty(name="Loop", description="The last frame leads back to the first", default=True)
     fov_deg: FloatProperty(

@@ -1,12 +1,23 @@
-"""From a scene's settings to a request, and back."""
+"""From a scene's settings to a request, what can be said about it before it is made, and back from an earlier one."""
+
+import contextlib
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
 
 import bpy
 
-from ...backend.protocol import GenerateRequest, bad_request
+from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from .. import places, session
+from ..core.checks import Check, Facts, Fix, Severity, checks, why_not
+from ..core.estimate import Estimate, device_kind, expected
 from ..core.settings import CUSTOM, QUALITIES, size_of
+from ..core.styles import style_words, styled, unstyled
 from ..direct.request import conditions
-from .properties import MAX_SEED
+from ..sky import world
+from . import catalogue
+from .properties import MAX_SEED, fps_of, scene_fps
 
 
 def request_of(scene: bpy.types.Scene, *, device: str) -> GenerateRequest:
@@ -14,20 +25,27 @@ def request_of(scene: bpy.types.Scene, *, device: str) -> GenerateRequest:
     settings = scene.skyloop
     width, height = size_of(settings.quality, settings.custom_width)
     return GenerateRequest(
-        prompt=settings.prompt,
+        prompt=styled(settings.prompt, style_words(settings.style, settings.style_text)),
         negative=settings.negative,
         width=width,
         height=height,
         frames=settings.frames,
-        fps=round(settings.fps, 3),
+        fps=fps_of(settings),
         loop=settings.loop,
         seed=settings.seed,
+        model=settings.model,
         steps=settings.steps,
         guidance=round(settings.guidance, 3),
         fov_deg=round(settings.fov_deg, 3),
         device=device,
-        **conditions(scene),
+        **(_start(settings) | conditions(scene)),
     )
+
+
+def _start(settings: Any) -> dict[str, Any]:
+    """The earlier sky that all of the next one is made from, and how far it changes."""
+    explore = settings.explore
+    return {"source": explore.source, "strength": round(explore.strength, 3)} if explore.source else {}
 
 
 def recall(scene: bpy.types.Scene, request: GenerateRequest) -> None:
@@ -38,17 +56,89 @@ def recall(scene: bpy.types.Scene, request: GenerateRequest) -> None:
     sizes = {(q.width, q.height): q.id for q in QUALITIES}
     settings.quality = sizes.get((request.width, request.height), CUSTOM)
     settings.custom_width = request.width
+    recall_words(settings, request)
     settings.random_seed = False
-    for name in ("prompt", "negative", "frames", "fps", "loop", "seed", "steps", "guidance", "fov_deg"):
+    settings.match_scene_fps = False  # before the frames, which it changes
+    for name in ("frames", "fps", "loop", "seed", "model", "steps", "guidance", "fov_deg"):
         setattr(settings, name, getattr(request, name))
+    whole = request.from_whole
+    settings.explore.source = request.source if whole else ""
+    settings.explore.strength = request.strength if whole else settings.explore.strength
+
+
+def recall_words(settings: Any, request: GenerateRequest) -> None:
+    """Set what the sky looks like as an earlier request had it."""
+    settings.negative = request.negative
+    settings.prompt, settings.style = unstyled(request.prompt)
+
+
+def new_seed(settings: Any) -> None:
+    settings.seed = random.randrange(MAX_SEED + 1)
+
+
+def estimate_of(request: GenerateRequest) -> Estimate:
+    """What ``request`` will take on this computer."""
+    now = session.current()
+    devices = now.client.devices if now.client else ()
+    return expected(request, device_kind(request.device, devices), now.history)
+
+
+def found_in(context: bpy.types.Context) -> list[Check]:
+    """Everything there is to say about the request as it stands, errors first. Only looks at what is known already."""
+    scene = context.scene
+    facts = Facts(
+        request=request_of(scene, device=places.device()),
+        prompt=scene.skyloop.prompt,
+        models=tuple(catalogue.models()),
+        expect=estimate_of,
+        free_mb=session.current().free_mb,
+        memory_mb=_memory_mb(),
+        scene_fps=scene_fps(scene),
+        front_off_deg=_front_off_deg(scene),
+        why_not=_runtime(session.current()),
+    )
+    return checks(facts)
 
 
 def why_not_generate(context: bpy.types.Context) -> str:
     """What stands in the way of Generate, as a sentence; empty when nothing does."""
-    now = session.current()
+    return why_not(found_in(context))
+
+
+def _runtime(now: session.BlenderSession) -> Check | None:
     if now.installing:
-        return f"{now.label}: wait for it, or cancel it"
-    if now.not_installed:
-        return "The generator is not installed yet: press Install"
-    problems = request_of(context.scene, device=places.device()).problems()
-    return problems[0] if problems else ""
+        return Check("installing", "setup", Severity.ERROR, f"{now.label}: wait for it, or cancel it")
+    if not now.not_installed:
+        return None
+    text = "The generator is not installed yet: press Install"
+    if bpy.app.online_access:
+        return Check("setup", "setup", Severity.ERROR, text, Fix("Install Generator", operator="skyloop.install"))
+    fix = Fix("Open Preferences", operator="screen.userpref_show", arguments={"section": "SYSTEM"})
+    return Check("setup", "setup", Severity.ERROR, f"{text}, once Blender may go online for it", fix)
+
+
+def _memory_mb() -> float | None:
+    """Memory of what computes; None until the generator has said so."""
+    client = session.current().client
+    chosen = places.device()
+    for device in client.devices if client else ():
+        if chosen in ("auto", str(device.get("id", "")).partition(":")[0]) and device.get("memory_mb"):
+            return float(device["memory_mb"])
+    return None
+
+
+def _front_off_deg(scene: bpy.types.Scene) -> float | None:
+    """How far the active camera looks past the middle of the sky; None without one, or where it looks straight up."""
+    if scene.camera is None:
+        return None
+    with contextlib.suppress(SkyloopError):
+        off = world.camera_front_deg(scene.camera) - scene.skyloop.front_deg
+        return math.remainder(off, 360.0)
+    return None
+
+
+def assign(settings: Any, values: Mapping[str, Any]) -> None:
+    """Set properties of the scene's ``skyloop`` by dotted name. What turns a rate comes first, as it turns frames."""
+    for name in sorted(values, key=lambda n: n != "match_scene_fps"):
+        owner, _, last = name.rpartition(".")
+        setattr(settings.path_resolve(owner) if owner else settings, last, values[name])
