@@ -5,8 +5,9 @@ timers never run.
 """
 
 import logging
-import threading
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -15,9 +16,9 @@ from bpy.app.handlers import persistent
 
 from ..backend.jobs.store import is_file
 from ..backend.protocol import ErrorKind, GenerateRequest, SkyloopError
-from . import places
-from .core import jobs
-from .core.estimate import free_mb
+from . import delivery, places, redraw
+from .core import archive, jobs
+from .core.archive import Archive
 from .core.installed import InstalledRuntime
 from .core.session import Session
 from .core.setup import SetUp
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 BUSY_PERIOD_S, IDLE_PERIOD_S = 0.1, 1.0
 IDLE_RELEASE_S = 600.0  # an unused generator gives its memory back after this long
+REDRAW_S = 0.25  # a sidebar takes Blender longer to draw than all of this
+NOTICE_S, OFFER_S = 10.0, 60.0  # how long the status bar tells of a sky that was applied, or can be
 
 ICONS = {
     State.NOT_INSTALLED: "IMPORT",
@@ -48,13 +51,12 @@ class BlenderSession(Session):
         self.images = bpy.utils.previews.new()
         self.targets: dict[Path, int] = {}  # by job, the session_uid of the scene that asked for it
         self._made_in: set[Path] = set()
-        self.history: list[jobs.Listed] = []
-        self.unfinished: list[jobs.Listed] = []
-        self.candidates: list[jobs.Listed] = []  # finished, newest first
-        self.free_mb: float | None = None  # where new skies go, at the last scan
-        self.just_done: Path | None = None  # finished but not applied: offered by the panel
-        self._scan: _HistoryScan | None = None
-        self._drawn = -1
+        self.archive = Archive()  # as found at the last scan
+        self.just_done: Path | None = None  # the newest one: the panel shows it, and offers it unless it is applied
+        self.waits_for = ""  # what keeps it from being applied just now
+        self.notice_until_s = 0.0  # the status bar tells of it until then
+        self._scan: object | None = None  # the latest request for one, until it is answered
+        self._drawn, self._drawn_s = -1, 0.0
         self._queued: list[Path] = []
         self._idle_since = time.monotonic()
         self.setup = SetUp(
@@ -68,6 +70,25 @@ class BlenderSession(Session):
     @property
     def status_icon(self) -> str:
         return ICONS[self.state]
+
+    @property
+    def history(self) -> list[jobs.Listed]:
+        """The finished skies, newest first."""
+        return self.archive.finished
+
+    @property
+    def unfinished(self) -> list[jobs.Listed]:
+        return self.archive.unfinished
+
+    @property
+    def candidates(self) -> list[jobs.Listed]:
+        """The finished quick candidates, newest first."""
+        return self.archive.candidates
+
+    @property
+    def free_mb(self) -> float | None:
+        """The free space where new skies go."""
+        return self.archive.free_mb
 
     def generate_for(
         self, scene: bpy.types.Scene, request: GenerateRequest, purpose: jobs.Purpose = jobs.Purpose.SKY
@@ -91,25 +112,57 @@ class BlenderSession(Session):
         self.resume_job(job)
         if jobs.Purpose.of(job.folder) is jobs.Purpose.SKY:
             self.targets[job.folder], self.just_done = scene.session_uid, None
-        self._forget(job.folder)
+        self._forget([job.folder])
 
     def delete(self, folder: Path) -> None:
         """Remove a job's files. Raises ``SkyloopError``."""
-        if any(world.skyloop.job == str(folder) for world in bpy.data.worlds):
+        if _key(folder) in self.in_use():
             raise SkyloopError(
-                ErrorKind.BAD_REQUEST, "A World of this file shows this sky.", "Remove that World first."
+                ErrorKind.BAD_REQUEST,
+                "A World of this file shows this sky, or a sky in the queue is made from it.",
+                "Remove that World first.",
             )
         jobs.delete(folder, self.roots())
-        self._forget(folder)
+        self._forget([folder])
         self.scan_history()
 
-    def _forget(self, folder: Path) -> None:
-        """Until the next scan: this job is not to be offered any more."""
-        self.unfinished = [job for job in self.unfinished if job.folder != folder]
-        self.candidates = [job for job in self.candidates if job.folder != folder]
-        if self.problem and self.problem.job == folder:
+    def to_free(self, keep_bytes: float) -> list[jobs.Listed]:
+        """What :meth:`free` would delete."""
+        return archive.to_free(self.archive, keep_bytes, self.in_use())
+
+    def free(self, keep_bytes: float) -> None:
+        """Delete old skies, in a thread, until the rest takes at most ``keep_bytes``."""
+        goes, roots = self.to_free(keep_bytes), self.roots()
+        self._forget([job.folder for job in goes])
+        self.errands.begin(lambda: archive.free(goes, roots), self._freed)
+
+    def _freed(self, refusals: list[str] | None) -> None:
+        if refusals:
+            self.problem = Problem(ErrorKind.BAD_REQUEST, refusals[0], "Try again later.")
+        self.scan_history()
+
+    def pin(self, job: jobs.Listed, pinned: bool) -> None:
+        """Mark a sky as a favourite, which is never pruned. Raises ``SkyloopError``."""
+        marked = archive.pin(job, pinned)
+        finished = [marked if one.folder == job.folder else one for one in self.archive.finished]
+        self.archive = replace(self.archive, finished=finished)
+        self.revision += 1
+
+    def in_use(self) -> set[Path]:
+        """The job folders that Worlds and images of this file show, and those that queued skies are made from."""
+        shown = [Path(world.skyloop.job) for world in bpy.data.worlds if world.skyloop.job]
+        films = [image for image in bpy.data.images if image.source in ("MOVIE", "SEQUENCE") and image.filepath]
+        shown += [Path(bpy.path.abspath(image.filepath, library=image.library)).parent for image in films]
+        sources = [Path(file) for task in self.queue.tasks for file in task.request.files.values()]
+        found = [*shown, *(folder.parent for folder in shown), *sources, *(file.parent for file in sources)]
+        return {_key(folder) for folder in found}
+
+    def _forget(self, gone: list[Path]) -> None:
+        """Until the next scan: these jobs are not to be offered any more."""
+        self.archive = self.archive.without(gone)
+        if self.problem and self.problem.job in gone:
             self.dismiss()
-        if self.just_done == folder:
+        if self.just_done in gone:
             self.just_done = None
         self.revision += 1
 
@@ -125,7 +178,20 @@ class BlenderSession(Session):
 
     def scan_history(self) -> None:
         """Look for skies on the disk, done and unfinished, in a thread; ``step`` takes the answer."""
-        self._scan = _HistoryScan(places.roots(), places.candidates_roots())
+        roots, candidates_roots, before = places.roots(), places.candidates_roots(), self.archive
+        self._scan = asked = object()
+
+        def take(found: Archive | None) -> None:
+            if self._scan is asked:  # else a newer one is on its way
+                self._scan = None
+                if found and found != self.archive:
+                    chosen = self.chosen()
+                    self.archive = found
+                    _fill_history(found.finished, chosen)
+                    self.revision += 1
+                self.past = self.archive.past
+
+        self.errands.begin(lambda: archive.look(roots, candidates_roots, before), take)
 
     def picture(self, file: Path | None, edition: int = 0) -> int:
         """The icon of an image file, 0 when there is none. Another ``edition`` of the file is read anew."""
@@ -145,71 +211,56 @@ class BlenderSession(Session):
         self.tick()
         if self.setup.tick():
             self.revision += 1
-        if self._scan and not self._scan.is_alive():
-            self.history, self.unfinished = self._scan.finished, self._scan.unfinished
-            self.candidates, self.free_mb = self._scan.candidates, self._scan.free_mb
-            self._scan = None
-            _fill_history(self.history)
-            self.revision += 1
-        # Never an operator while the scan runs: bpy.ops lets go of Python's lock meanwhile, and Blender 5.0 was seen to
-        # crash (at least 3 of 48 times) when another thread was busy in Python just then.
-        if self.finished and not self._scan and not self.setup.looking and not _user_is_dragging():
-            self._deliver(self.finished.popleft())
+        if self.finished:
+            self._hand_over(self.finished[0])
+        now_s = time.monotonic()
         if self.busy:
-            self._idle_since = time.monotonic()
-        elif self.client and time.monotonic() - self._idle_since > IDLE_RELEASE_S:
+            self._idle_since = now_s
+        elif self.client and now_s - self._idle_since > IDLE_RELEASE_S:
             self.release()
         queued = [task.folder for task in self.queue.tasks]
         if queued != self._queued:
             self._queued = queued
             self.scan_history()  # what left the queue undone is among the unfinished now
-        if self._drawn != self.revision:
-            self._drawn = self.revision
-            _redraw()
+        if 0 < self.notice_until_s < now_s:
+            self.notice_until_s = 0.0
+            self.revision += 1
+        if self._drawn != self.revision and now_s - self._drawn_s > REDRAW_S:
+            self._drawn, self._drawn_s = self.revision, now_s
+            redraw.panels()
 
-    def _deliver(self, job: Path) -> None:
-        """Apply a finished sky to the scene that asked for it, or offer it when that scene is gone."""
+    def _hand_over(self, job: Path) -> None:
+        """Apply a finished sky to the scene that asked for it when that disturbs nothing, or leave it to be offered."""
         if jobs.Purpose.of(job) is jobs.Purpose.CANDIDATE:
+            self.finished.popleft()
             return
-        self.just_done = job
-        uid = self.targets.pop(job, None)  # of this file's scenes only: an opened file's have new ones
-        scene = next((s for s in bpy.data.scenes if s.session_uid == uid), None)
-        if scene is None or not scene.skyloop.auto_apply:
-            return
-        window = next((w for w in bpy.context.window_manager.windows if w.scene == scene), None)
-        with bpy.context.temp_override(**({"window": window} if window else {"scene": scene})):
-            try:
-                # True: an operator called from Python makes no undo step of its own otherwise.
-                bpy.ops.skyloop.apply_world("EXEC_DEFAULT", True, job=str(job))
-            except RuntimeError as error:
-                log.error("apply: %s", error)
-                self.problem = Problem(ErrorKind.INTERNAL, str(error).strip().removeprefix("Error: "), "")
+        scene = self.target(job)
+        wanted = scene is not None and scene.skyloop.auto_apply
+        waits_for = delivery.obstacle() if wanted else ""
+        if self.just_done != job or self.waits_for != waits_for:
+            self.just_done, self.waits_for = job, waits_for
+            self.notice_until_s = time.monotonic() + (NOTICE_S if wanted and not waits_for else OFFER_S)
+            self.revision += 1
+        if wanted and (waits_for or self.errands.busy or self.setup.looking):
+            return  # no operator from a timer while a thread is at work: see core/errands.py
+        self.finished.popleft()
+        self.targets.pop(job, None)
+        if scene and wanted and (error := delivery.apply(scene, job)):
+            self.problem = Problem(ErrorKind.INTERNAL, error, "")
+
+    def target(self, job: Path | None) -> bpy.types.Scene | None:
+        """The scene that asked for a job, if it is in the open file: another file's scenes have other numbers."""
+        uid = self.targets.get(job) if job else None
+        return next((s for s in bpy.data.scenes if s.session_uid == uid), None)
 
     def end(self) -> None:
         self.close()
         bpy.utils.previews.remove(self.images)
 
 
-class _HistoryScan(threading.Thread):
-    """Reads job folders without holding up Blender."""
-
-    def __init__(self, roots: list[Path], candidates_roots: list[Path]) -> None:
-        super().__init__(name="skyloop-history", daemon=True)
-        self.finished: list[jobs.Listed] = []
-        self.unfinished: list[jobs.Listed] = []
-        self.candidates: list[jobs.Listed] = []
-        self.free_mb: float | None = None
-        self._roots, self._candidates_roots = roots, candidates_roots
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.finished = jobs.history(self._roots)
-            self.unfinished = jobs.unfinished(self._roots)
-            self.candidates = jobs.history(self._candidates_roots)
-            self.free_mb = free_mb(self._roots[0])
-        except OSError:
-            log.exception("history")
+def _key(folder: Path) -> Path:
+    """One spelling for every way to write a path, as lists have it."""
+    return Path(os.path.realpath(folder))
 
 
 _current: BlenderSession | None = None
@@ -280,27 +331,15 @@ def unregister() -> None:
     _current = None
 
 
-def _user_is_dragging() -> bool:
-    """Whether a transform is under way, into which an undo step must not fall."""
-    return any(
-        operator.bl_idname.startswith("TRANSFORM_OT")
-        for window in bpy.context.window_manager.windows
-        for operator in window.modal_operators
-    )
-
-
-def _fill_history(found: list[jobs.Listed]) -> None:
+def _fill_history(found: list[jobs.Listed], chosen: jobs.Listed | None) -> None:
+    """As many lines as there are skies: what they show is in the session. The chosen one stays chosen."""
     shown = bpy.context.window_manager.skyloop
-    shown.history.clear()
-    for job in found:
-        shown.history.add().name = job.title
-    shown.history_index = 0
-
-
-def _redraw() -> None:
-    """Redraw the panels only: a viewport that renders must not start anew for a progress bar."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions:
-                if (area.type, region.type) in {("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW")}:
-                    region.tag_redraw()
+    while len(shown.history) > len(found):
+        shown.history.remove(len(shown.history) - 1)
+    while len(shown.history) < len(found):
+        shown.history.add()
+    for item, job in zip(shown.history, found, strict=True):
+        if item.name != job.title:
+            item.name = job.title
+    places_of = {job.folder: place for place, job in enumerate(found)}
+    shown.history_index = places_of.get(chosen.folder, 0) if chosen else 0

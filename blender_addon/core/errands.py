@@ -23,20 +23,17 @@ class Errand(threading.Thread):
         super().__init__(name="skyloop-errand", daemon=True)
         self._work, self._then = work, then
         self._outcome: Any = None
-        self._failed = False
         self.start()
 
     def run(self) -> None:
         try:
             self._outcome = self._work()
         except Exception:
-            self._failed = True
             log.exception("errand")
 
     def hand_over(self) -> None:
-        """Tell the outcome, in the owner's thread; nothing where the work broke off."""
-        if not self._failed:
-            self._then(self._outcome)
+        """Tell the outcome, in the owner's thread; None where the work broke off."""
+        self._then(self._outcome)
 
 
 class Errands:

@@ -7,9 +7,10 @@ the :class:`Claim` of the Blender that has it in its queue: both are let alone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from ...backend.runtime.lock import is_held, locked
 
 CANDIDATES = "candidates"
-MAX_HISTORY = 100
+MAX_HISTORY = 300
 _CLAIM_WAIT_S = 0.5  # who only asks whether it is held holds it for a moment
 
 
@@ -66,10 +67,31 @@ class Listed:
     folder: Path
     card: Card
     resumable: bool  # it has a checkpoint to go on from; else it would begin anew
+    status: Status = Status.DONE
+    pinned: bool = False
+    created_s: float = 0.0  # since 1970
+    bytes: int = 0  # on the disk
+    seconds: Mapping[str, float] = field(default_factory=dict)  # that it took, by phase
+    poster: Path | None = None
 
     @property
     def title(self) -> str:
         return shorten(self.card.prompt)
+
+    @property
+    def done(self) -> bool:
+        return self.status is Status.DONE
+
+    @property
+    def took_s(self) -> float:
+        """How long it took, 0 where no record says."""
+        return sum(self.seconds.values())
+
+    @cached_property
+    def searched(self) -> str:
+        """What a search looks in, in small letters."""
+        card = self.card
+        return "\n".join((card.prompt, card.model, card.method, str(card.seed), self.folder.name)).casefold()
 
 
 def shorten(text: str, length: int = 48) -> str:
@@ -92,28 +114,28 @@ def read(folder: Path) -> Job:
 
 def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
     """Finished jobs in ``roots``, newest first. Folders that hold anything else are passed over."""
-    done = (e for e in _entries(roots) if e.status is Status.DONE)
+    done = (e for e in entries(roots) if e.status is Status.DONE)
     return [Listed(e.folder, e.card, resumable=False) for e in islice(done, limit)]
 
 
 def unfinished(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
-    """Jobs in ``roots`` that ended before they were done, newest first; not those that any Blender has in its queue.
+    """Jobs in ``roots`` that are :func:`left_behind`, newest first."""
+    listed = (Listed(e.folder, e.card, store.has_checkpoint(e.folder), status=e.status) for e in entries(roots))
+    return list(islice(filter(left_behind, listed), limit))
+
+
+def left_behind(job: Listed) -> bool:
+    """Whether it ended before it was done, and no Blender has it in its queue.
 
     One that the user cancelled counts while it has a checkpoint.
     """
-    return list(islice(_left_behind(roots), limit))
+    if job.status in (Status.DONE, Status.RUNNING) or is_held(job.folder / store.QUEUED):
+        return False
+    return job.resumable or job.status is not Status.CANCELLED
 
 
-def _left_behind(roots: Iterable[Path]) -> Iterator[Listed]:
-    for entry in _entries(roots):
-        if entry.status in (Status.DONE, Status.RUNNING) or is_held(entry.folder / store.QUEUED):
-            continue
-        resumable = store.has_checkpoint(entry.folder)
-        if resumable or entry.status is not Status.CANCELLED:
-            yield Listed(entry.folder, entry.card, resumable)
-
-
-def _entries(roots: Iterable[Path]) -> list[Entry]:
+def entries(roots: Iterable[Path]) -> list[Entry]:
+    """All jobs in ``roots``, however far they are, newest first."""
     found: list[Entry] = []
     for root in {root.resolve() for root in roots}:
         with contextlib.suppress(SkyloopError):  # one that cannot be read must not hide the others
