@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 18
-_TRIES = 4
+_TRIES = 8
+_SILENCE_S = 6.0  # whoever cancels waits no longer than this
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _append(url: str, part: Path, on_bytes: Callable[[int], None]) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=20)
+        answer = urllib.request.urlopen(request, timeout=_SILENCE_S)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left after `have`: complete, or longer than the file; the checksum decides
             return
@@ -105,7 +106,7 @@ def _append(url: str, part: Path, on_bytes: Callable[[int], None]) -> None:
         expected = have + int(answer.headers.get("Content-Length") or 0)
         with part.open("ab" if resumed else "wb") as file:
             on_bytes(have)
-            while chunk := answer.read(_CHUNK):
+            while chunk := answer.read1(_CHUNK):  # what is there, rather than waiting for all of it
                 file.write(chunk)
                 have += len(chunk)
                 on_bytes(have)

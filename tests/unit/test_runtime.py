@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -13,12 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,131 +22,17 @@ from backend.protocol import ErrorKind, Event, SkyloopError
 from backend.runtime import child, fetch, interpreter, lock, moving, places, torch_build, work
 from backend.runtime.console import console_progress
 
+from tests.machine import Machine
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake Python is a script with a #! line")
 
-# Plays `python -m venv`, `python -m pip`, the self-test and the probe. FAKE_DIR/fail-STEP holds what it prints before
-# it fails at STEP, FAKE_DIR/hang-STEP makes it stay there, FAKE_DIR/calls counts the steps.
-FAKE_PYTHON = r"""#!@PYTHON@ -IS
-import json, os, pathlib, shutil, sys, time, zipfile
-words, fake = sys.argv[1:], pathlib.Path(os.environ["FAKE_DIR"])
-env = pathlib.Path(sys.argv[0]).parents[1]
 
-def step(name):
-    with (fake / "calls").open("a") as calls:
-        calls.write(name + "\n")
-    if (fake / ("hang-" + name)).exists():
-        print("hanging", os.getpid(), flush=True)
-        time.sleep(60)
-    if (fake / ("fail-" + name)).exists():
-        print((fake / ("fail-" + name)).read_text(), flush=True)
-        sys.exit(1)
-
-if "venv" in words:
-    folder = pathlib.Path(next(word for word in reversed(words) if not word.startswith("--")))
-    (folder / "bin").mkdir(parents=True, exist_ok=True)
-    shutil.copy(sys.argv[0], folder / "bin" / "python")
-    pip = folder / "lib" / "python3.11" / "site-packages" / "pip-26.3.dist-info"
-    pip.mkdir(parents=True, exist_ok=True)
-    (pip / "RECORD").write_text("pip-26.3.dist-info/RECORD,,\n")
-    step("venv")
-elif "--report" in words:
-    step("plan")
-    print("Collecting thing", flush=True)
-    pathlib.Path(words[words.index("--report") + 1]).write_text((fake / "report.json").read_text())
-elif "--no-index" in words:
-    target = env / "lib" / "python3.11" / "site-packages"
-    target.mkdir(parents=True, exist_ok=True)
-    for word in words:
-        if word.endswith(".whl"):
-            zipfile.ZipFile(word).extractall(target)
-            step("install")
-elif "download" in words:
-    step("pip-download")
-    folder = pathlib.Path(words[words.index("-d") + 1])
-    shutil.copy(fake / "wheels" / (words[-1].replace("==", "-") + "-py3-none-any.whl"), folder)
-elif any(word.endswith("selftest.py") for word in words):
-    step("self-test")
-    print("SELFTEST " + json.dumps({"torch": "2.13.0+cpu", "accelerators": [{"id": "cpu"}], "notes": [], "failed": {},
-                                    "versions": {"torch": "2.13.0+cpu"}}))
-elif "-c" in words:
-    print("3 11 1", sys.argv[0])
-elif "echo" in words:
-    print(json.dumps(words), os.environ.get("PYTHONPATH"))
-"""
-
-
-class Index:
-    """A package index of two wheels. ``log`` has every GET with its Range; ``cut`` bytes are sent of the next body."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.log, self.cut, self.ranges, self.gone = folder, [], 0, True, False
-        folder.mkdir()
-        for name, size in (("torch-2.13.0", 300_000), ("thing-1.0", 1000)):
-            data, inner, info = os.urandom(size), f"{name.split('-')[0]}/data.bin", f"{name}.dist-info/RECORD"
-            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-            with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
-                wheel.writestr(inner, data)
-                wheel.writestr(info, f"{inner},sha256={digest},{size}\n{info},,\n")
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def report(self) -> dict[str, Any]:
-        items = []
-        for file in sorted(self.folder.iterdir(), reverse=True):
-            name, version = file.name.split("-")[:2]
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            download = {"url": f"{self.url}/{file.name}", "archive_info": {"hashes": {"sha256": digest}}}
-            items.append({"metadata": {"name": name, "version": version}, "download_info": download})
-        return {"install": items}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, index: Index, *rest: Any) -> None:
-        self.index = index
-        super().__init__(*rest)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, body: bool) -> None:
-        data = (self.index.folder / self.path.strip("/")).read_bytes()
-        start = 0
-        if body:
-            asked = self.headers.get("Range", "")
-            self.index.log.append((self.path.strip("/"), asked))
-            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.index.ranges else 0
-        if self.index.gone or start >= len(data):
-            self.send_error(404 if self.index.gone else 416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
-        if body:
-            cut, self.index.cut = self.index.cut, 0
-            self.wfile.write(data[start : start + cut] if cut else data[start:])
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-class World:
-    """A machine with one Python, an index, and a home folder whose name has spaces and other letters."""
+class World(Machine):
+    """The machine, as the one that this process runs on."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.home = folder / "небо и 空 (test)"
-        self.fake = folder / "fake"
-        self.fake.mkdir()
-        self.index = Index(self.fake / "wheels")
-        (self.fake / "report.json").write_text(json.dumps(self.index.report()))
-        self.python = folder / "bin" / "python3.11"
-        self.python.parent.mkdir()
-        self.python.write_text(FAKE_PYTHON.replace("@PYTHON@", os.path.realpath(sys.executable)))
-        self.python.chmod(0o755)
+        super().__init__(folder)
         self.events: list[Event] = []
         monkeypatch.setenv("FAKE_DIR", str(self.fake))
         monkeypatch.setenv("SKYLOOP_HOME", str(self.home))
@@ -164,18 +45,6 @@ class World:
 
     def site(self) -> Path:
         return Path(runtime.status()["python"]).parents[1] / "lib" / "python3.11" / "site-packages"
-
-    def fetched(self) -> list[str]:
-        """The files that were asked of the index, each time it was."""
-        return [name.split("-")[0] for name, _ in self.index.log]
-
-    def calls(self) -> list[str]:
-        calls = self.fake / "calls"
-        return calls.read_text().split() if calls.exists() else []
-
-    def arrange(self, what: str, text: str = "") -> Path:
-        (self.fake / what).write_text(text)
-        return self.fake / what
 
     def phases(self) -> list[str]:
         return list(dict.fromkeys(event.data["name"] for event in self.events))
@@ -204,8 +73,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World(tmp_path, monkeypatch)
     yield world
-    world.index.server.shutdown()
-    world.index.server.server_close()
+    world.close()
 
 
 # --- the way through -------------------------------------------------------------------------------------------------

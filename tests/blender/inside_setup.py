@@ -1,0 +1,224 @@
+"""Setting up inside Blender: the real installer with a fake Python and a package index of this machine."""
+
+import builtins
+import dataclasses
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy  # isort: skip
+import addon_utils
+from inside import MODULE, part, turn_until
+from layout import Layout, drawn
+
+
+def machine(folder: Path) -> Any:
+    """What ``tests/machine.py`` makes, as the machine that this Blender runs on."""
+    place = importlib.util.spec_from_file_location("machine", Path(__file__).parents[1] / "machine.py")
+    assert place and place.loader
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    made = module.Machine(folder)
+    os.environ.update(FAKE_DIR=str(made.fake), SKYLOOP_HOME=str(made.home))
+    sys.executable = str(made.python)
+    build = part("backend.runtime.torch_build")
+    build.accelerator, build.reachable = lambda: "cpu", lambda index: False
+    return made
+
+
+def start(args: dict[str, Any]) -> tuple[Any, Any]:
+    """The machine, and the session once it has looked at it."""
+    made = machine(Path(args["root"]))
+    addon_utils.enable(MODULE, default_set=True)
+    session = part("blender_addon.session").current()
+    look(session)
+    return made, session
+
+
+def look(session: Any) -> None:
+    """As at the next start of Blender."""
+    session.refresh()
+    session.setup.forget()
+    turn_until(session, lambda: session.setup.facts is not None)
+
+
+def settle(session: Any) -> None:
+    """What was started is over, and what came of it was looked at."""
+    session.step()
+    turn_until(session, lambda: not session.busy and not session.setup.looking)
+
+
+def seen(session: Any) -> dict[str, Any]:
+    """The panel and the preferences as they are now; drawing them may look at nothing outside."""
+    panel = part("blender_addon.panel")
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    said: list[str] = []
+    stand_in = type("StandIn", (), {"layout": Layout(said), "bl_rna": preferences.bl_rna})()
+    with untouched():
+        main = drawn(panel.SKYLOOP_PT_main, bpy.context)
+        type(preferences).draw(stand_in, bpy.context)
+    can = {name: getattr(bpy.ops.skyloop, name).poll() for name in ("install", "repair", "move_generator", "generate")}
+    return {"stage": session.setup.stage.value, "main": main, "preferences": " ".join(said), "can": can}
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Nothing in here may open, list or measure a file or folder, or start a process."""
+
+    def refuse(*args: Any, **named: Any) -> Any:
+        raise AssertionError(f"drawing looked at {args}")
+
+    places = [(os, "scandir"), (os, "listdir"), (os, "walk"), (os, "stat"), (os, "lstat"), (builtins, "open")]
+    places += [(shutil, "disk_usage"), (subprocess, "Popen")]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in places]
+    for owner, name in places:
+        setattr(owner, name, refuse)
+    try:
+        yield
+    finally:
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+
+
+def offline(args: dict[str, Any]) -> Any:
+    """A new user whose Blender is set to stay offline, who then allows it by the button in the panel."""
+    _, session = start(args)
+    found = {"before": seen(session), "online": [bpy.app.online_access]}
+    bpy.ops.skyloop.allow_online()
+    found["online"].append(bpy.app.online_access)
+    found["after"] = seen(session)
+    found["tooltip"] = bpy.types.SKYLOOP_OT_allow_online.bl_rna.description
+    return found
+
+
+def online() -> None:
+    bpy.context.preferences.system.use_online_access = True
+
+
+def way_through(args: dict[str, Any]) -> Any:
+    """Everything that can get in the way of setting up, one after the other, until it is ready."""
+    made, session = start(args)
+    online()
+    found: dict[str, Any] = {}
+    work, survey = part("backend.runtime.work").shutil, part("backend.runtime.survey")
+    usage = shutil.disk_usage
+    work.disk_usage = survey.shutil.disk_usage = lambda path: type("Usage", (), {"free": 500_000_000})
+    look(session)
+    found["little_room"] = seen(session)
+    bpy.ops.skyloop.install()
+    settle(session)
+    found["no_room"] = seen(session)
+    shutil.disk_usage = usage
+    fail = made.arrange("fail-plan", "WARNING: Retrying ... NewConnectionError('...')")
+    bpy.ops.skyloop.install()
+    settle(session)
+    found["no_network"] = seen(session) | {"log": str(session.problem.log)}
+    bpy.ops.skyloop.copy_report()
+    fail.unlink()
+    made.index.stall = 100_000
+    bpy.ops.skyloop.install()
+    turn_until(session, lambda: session.progress.name == "download" and made.index.log)
+    part_file = lambda: sum(f.stat().st_size for f in made.home.glob("downloads/*/*.part"))  # noqa: E731
+    turn_until(session, lambda: part_file() >= 100_000)
+    found["downloading"] = seen(session)
+    bpy.ops.skyloop.cancel()
+    made.index.stall = 0
+    settle(session)
+    found["half"] = seen(session)
+    look(session)
+    found["half_later"] = seen(session)
+    bpy.ops.skyloop.install()
+    settle(session)
+    found["ready"] = seen(session)
+    found["fetched"] = made.index.log
+    found["calls"] = made.calls()
+    made.close()
+    return found
+
+
+def after(args: dict[str, Any]) -> Any:
+    """What happens to a generator that is set up: damage, a move, a disk that is unplugged, an update, removal."""
+    made, session = start(args)
+    online()
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    bpy.ops.skyloop.install()
+    settle(session)
+    found: dict[str, Any] = {"known": preferences.known_home}
+    shutil.rmtree(next(made.home.glob("envs/*/lib/python3.11/site-packages/thing")))
+    look(session)
+    found["broken"] = seen(session)
+    made.index.log.clear()
+    bpy.ops.skyloop.repair()
+    settle(session)
+    found["repaired"] = seen(session) | {"fetched": made.fetched()}
+
+    disk = Path(args["root"]) / "disk two"
+    (disk / "photos").mkdir(parents=True)
+    bpy.ops.skyloop.move_generator(directory=str(disk))
+    session.step()
+    found["moving"] = seen(session)
+    settle(session)
+    left = [path.name for path in made.home.iterdir()]
+    found["moved"] = seen(session) | {"folder": preferences.runtime_folder, "left": left}
+    disk.rename(disk.with_name("unplugged"))
+    look(session)
+    found["gone"] = seen(session)
+    disk.with_name("unplugged").rename(disk)
+    session.setup._looked_s -= 60
+    turn_until(session, lambda: not session.not_installed)
+    settle(session)
+    found["back"] = seen(session)
+
+    places = part("backend.runtime.places")
+    spec, changed = places.SPECS["backend"], made.fake / "requirements.txt"
+    changed.write_text(spec.requirements.read_text() + "more==1\n")
+    places.SPECS["backend"] = dataclasses.replace(spec, requirements=changed)
+    (next(disk.glob("Skyloop/envs/*")) / "more.bin").write_bytes(bytes(5_000_000))  # enough to be worth a button
+    look(session)
+    found["outdated"] = seen(session)
+    bpy.ops.skyloop.install()
+    settle(session)
+    found["updated"] = seen(session)
+    bpy.ops.skyloop.remove_generator(old=True)
+    settle(session)
+    found["only_new"] = seen(session) | {"left": len(list(disk.glob("Skyloop/envs/*")))}
+    bpy.ops.skyloop.remove_generator()
+    settle(session)
+    found["removed"] = seen(session) | {"left": len(list(disk.glob("Skyloop/envs/*")))}
+    made.close()
+    return found
+
+
+def second(args: dict[str, Any]) -> Any:
+    """Another process is setting up already: this one says so, waits, and uses what the other made."""
+    made, session = start(args)
+    online()
+    hang = made.arrange("hang-install")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from backend import runtime; "
+        "from backend.runtime import torch_build; torch_build.accelerator = lambda: 'cpu'; "
+        "torch_build.reachable = lambda index: False; sys.executable = sys.argv[2]; runtime.ensure()"
+    )
+    root = Path(part("backend").__file__).parents[1]
+    python = os.path.realpath("/proc/self/exe")
+    first = subprocess.Popen([python, "-c", code, str(root), str(made.python)])
+    end = time.monotonic() + 20
+    while "install" not in made.calls() and time.monotonic() < end:
+        time.sleep(0.02)
+    look(session)
+    found = {"beside": seen(session)}
+    bpy.ops.skyloop.install()
+    turn_until(session, lambda: session.progress.name == "wait")
+    found["waiting"] = seen(session)
+    hang.unlink()
+    settle(session)
+    found |= {"after": seen(session), "first": first.wait(20), "calls": made.calls(), "fetched": made.fetched()}
+    made.close()
+    return found
