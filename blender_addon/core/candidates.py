@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...backend.controls import REFINE_STRENGTH, VARIATION_STRENGTH
 from ...backend.jobs import folders
-from ...backend.jobs.job_library import Library
+from ...backend.jobs.job_library import PIN, Library
 from ...backend.jobs.store import Status
 from ...backend.media.files import writing
 from ...backend.protocol import GenerateRequest, SkyloopError
@@ -167,7 +167,7 @@ def keep(folder: Path) -> Path:
     root = folder.parent.parent
     scrap = folders.scrap_name(root)
     with writing(root / folder.name):
-        shutil.copytree(folder, scrap, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(folder, scrap, ignore=shutil.ignore_patterns(".*", PIN))
         target, number = root / folder.name, 1
         while target.exists():
             number += 1

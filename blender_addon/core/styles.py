@@ -41,7 +41,7 @@ EXAMPLES = (
     "snowfall over snowy peaks under grey clouds",
     "purple nebula in deep space",
     "red alien planet with two moons, rocky ground",
-    "underwater, turquoise, sun rays and bubbles",
+    "sunlight through water, turquoise undersea, rising bubbles",
 )
 
 
