@@ -16,9 +16,9 @@ def panels() -> None:
             window.workspace.status_text_set_internal(None)  # Blender has no other way to redraw the status bar
 
 
-def viewports(scene: bpy.types.Scene) -> None:
-    """The 3D Views of a scene."""
+def viewports() -> None:
+    """The 3D Views."""
     for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas if window.scene == scene else ():
+        for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 area.tag_redraw()

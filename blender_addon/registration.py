@@ -10,8 +10,9 @@ from .history import panel as history_panel
 from .sky import panel as sky_panel
 from .vr import panel as vr_panel
 
-# The groups and operators of the features; a group comes before the one that holds it.
-FEATURES = (locale, sky, direct, explore, vr, create, history, running, setup)
+# The groups and operators of the features; a group comes before the one that holds it, and what is drawn into a
+# viewport before what is drawn over it.
+FEATURES = (locale, running, sky, direct, explore, vr, create, history, setup)
 # In the order in which the tab shows them.
 PANELS = (panel, explore_panel, create_panel, direct_panel, sky_panel, vr_panel, history_panel)
 CLASSES = (

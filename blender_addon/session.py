@@ -57,6 +57,7 @@ class BlenderSession(Session):
         self.notice_until_s = 0.0  # the status bar tells of it until then
         self._scan: object | None = None  # the latest request for one, until it is answered
         self._drawn, self._drawn_s = -1, 0.0
+        self._in_view: tuple[int, Path | None] = (0, None)
         self._queued: list[Path] = []
         self._idle_since = time.monotonic()
         self.setup = SetUp(
@@ -195,16 +196,24 @@ class BlenderSession(Session):
 
     def picture(self, file: Path | None, edition: int = 0) -> int:
         """The icon of an image file, 0 when there is none. Another ``edition`` of the file is read anew."""
+        loaded = self._image(file, edition)
+        return loaded.icon_id if loaded else 0
+
+    def preview_picture(self) -> bpy.types.ImagePreview | None:
+        """The latest picture of the sky that is being made, small; None when there is none yet."""
+        return self._image(self.preview, self.preview_edition)
+
+    def _image(self, file: Path | None, edition: int) -> bpy.types.ImagePreview | None:
         if file is None or bpy.app.background:
-            return 0
+            return None
         key = f"{file}?{edition}"
         if key not in self.images:
             if not is_file(file):  # nor a link or a pipe, in a folder that came from somewhere else
-                return 0
+                return None
             for old in [k for k in self.images if k.startswith(f"{file}?")]:
                 del self.images[old]
             self.images.load(key, str(file), "IMAGE")
-        return self.images[key].icon_id
+        return self.images[key]
 
     def step(self) -> None:
         """One turn of the timer: take in events, hand over finished skies, redraw what has changed."""
@@ -225,6 +234,11 @@ class BlenderSession(Session):
         if 0 < self.notice_until_s < now_s:
             self.notice_until_s = 0.0
             self.revision += 1
+        in_view = (self.preview_edition, self.job)
+        if in_view != self._in_view:
+            self._in_view = in_view
+            if bpy.context.window_manager.skyloop.show_preview:
+                redraw.viewports()
         if self._drawn != self.revision and now_s - self._drawn_s > REDRAW_S:
             self._drawn, self._drawn_s = self.revision, now_s
             redraw.panels()
@@ -247,6 +261,11 @@ class BlenderSession(Session):
         self.targets.pop(job, None)
         if scene and wanted and (error := delivery.apply(scene, job)):
             self.problem = Problem(ErrorKind.INTERNAL, error, "")
+
+    def hide_notice(self) -> None:
+        """The status bar need not tell of the sky that is ready any more."""
+        self.notice_until_s = 0.0
+        self.revision += 1
 
     def target(self, job: Path | None) -> bpy.types.Scene | None:
         """The scene that asked for a job, if it is in the open file: another file's scenes have other numbers."""

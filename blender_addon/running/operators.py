@@ -208,6 +208,18 @@ class SKYLOOP_OT_copy_report(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SKYLOOP_OT_hide_notice(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "skyloop.hide_notice"
+    bl_label = "Hide"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().hide_notice()
+        return {"FINISHED"}
+
+
 class SKYLOOP_OT_dismiss(bpy.types.Operator):
     """Hide this message"""
 
@@ -230,5 +242,6 @@ CLASSES = (
     SKYLOOP_OT_resume_job,
     SKYLOOP_OT_open_log,
     SKYLOOP_OT_copy_report,
+    SKYLOOP_OT_hide_notice,
     SKYLOOP_OT_dismiss,
 )

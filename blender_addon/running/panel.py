@@ -5,9 +5,11 @@ from pathlib import Path
 import bpy
 
 from .. import session
+from ..core.jobs import Purpose
+from ..core.state import Progress
 from ..history.operators import SKYLOOP_OT_open_folder
 from ..sky.operators import SKYLOOP_OT_apply_world
-from ..ui import paragraph
+from ..ui import paragraph, tr
 from .operators import (
     SKYLOOP_OT_cancel,
     SKYLOOP_OT_copy_report,
@@ -27,7 +29,8 @@ MAX_ROWS = 8
 def draw_running(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
     row = layout.row(align=True)
     if task := now.queue.running:
-        row.progress(factor=now.progress.factor, text=now.progress_text)
+        text = now.label if now.queue.paused else (now.left_text or now.label)
+        row.progress(factor=now.course.share(), text=text)
     else:
         row.label(text=now.label)
     if now.queue.paused:
@@ -37,9 +40,30 @@ def draw_running(layout: bpy.types.UILayout, now: session.BlenderSession) -> Non
         row.operator(SKYLOOP_OT_pause.bl_idname, text="", icon="PAUSE")
     row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X")
     if task:
-        layout.label(text=task.title)
+        kind = tr("Candidate: {title}") if Purpose.of(task.folder) is Purpose.CANDIDATE else "{title}"
+        layout.label(text=kind.format(title=task.title), translate=False)
+        draw_phases(layout, now)
     if icon := now.picture(now.preview, now.preview_edition):
         layout.template_icon(icon_value=icon, scale=9.0)
+        shown = bpy.context.window_manager.skyloop
+        layout.prop(shown, "show_preview", icon="HIDE_OFF" if shown.show_preview else "HIDE_ON", toggle=True)
+
+
+def draw_phases(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
+    """What is behind the job, what it is at, and what comes."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    phases, present = now.course.phases, now.progress
+    if now.course.now is None or present.name not in [phase.name for phase in phases]:
+        column.label(text=present.text, icon="SORTTIME", translate=False)
+    for phase in phases:
+        line = column.row()
+        if phase.name == present.name:
+            line.label(text=present.text, icon="PLAY", translate=False)
+        else:
+            line.active = phase.ended
+            name = Progress(phase.name).label
+            line.label(text=tr(name), icon="CHECKMARK" if phase.ended else "BLANK1", translate=False)
 
 
 def draw_waiting(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
@@ -68,6 +92,9 @@ def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, now: ses
     if applied:
         row.label(text="Done: this is the World now", icon="CHECKMARK")
     else:
+        if now.waits_for:
+            text = tr("It is applied {when}.").format(when=now.waits_for)
+            paragraph(box, context, text, icon="TIME")
         row.operator(SKYLOOP_OT_apply_world.bl_idname, icon="WORLD").job = str(job)
     row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = str(job)
 

@@ -127,7 +127,7 @@ def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_
     assert "Denoise" in main["running"] and "[Cancel]" in main["running"] and "[Add to Queue]" in main["running"]
     assert "1 waiting:" in main["waiting"] and "another sky [Move] [Move] [Remove]" in main["waiting"]
     assert "[Pause]" in main["waiting"] and "[Go On]" not in main["waiting"]
-    assert "Paused. " in main["paused"] and "[Go On]" in main["paused"] and "[Release Memory]" in main["paused"]
+    assert "Paused" in main["paused"] and "[Go On]" in main["paused"] and "[Release Memory]" in main["paused"]
     assert "Cancelling" in main["cancelling"]
     assert "this is the World now" in main["done"]
     assert "stopped unexpectedly" in main["failed"] and "[Show Log]" in main["failed"]
