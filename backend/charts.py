@@ -19,15 +19,8 @@ from torch import Tensor
 
 from . import sphere
 from .models.base import View
+from .sizes import TIGHT_BAND, TIGHT_CAP, is_tight, sphere_rows
 
-# Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
-# caps (at the same scale) 42 degrees.
-BAND, CAP = 19 / 64, 9 / 32
-# Half extents of the same charts where each is a single window high: 49 degrees of latitude, 50 from the pole. With an
-# overlap of 3 degrees instead of 9, which is less than a cell, the border between them showed (docs/engine.md).
-TIGHT_BAND, TIGHT_CAP = 0.984, 0.9326
-# How much smaller than around the horizon cells may show the world along the meridians to make do with one window.
-MOST_SQUEEZE = 1.3
 # Width of the handover between charts, in half extents of a chart.
 FEATHER = 0.05
 
@@ -128,11 +121,10 @@ def ownership(margins: Tensor, feather: float = FEATHER) -> Tensor:
 
 def sphere_charts(columns: int, cells: int) -> list[Chart]:
     """Band, zenith cap and nadir cap with ``columns`` cells around the horizon, for windows of ``cells``."""
-    if TIGHT_BAND * columns / math.pi <= MOST_SQUEEZE * cells:
-        rows = cap = cells
+    rows, cap = sphere_rows(columns, cells)
+    if is_tight(columns, cells):
         extents = (TIGHT_BAND, TIGHT_CAP)
     else:
-        rows, cap = max(cells, round(columns * BAND)), max(cells, round(columns * CAP))
         extents = (math.pi * rows / columns, math.pi * cap / columns)
     band = Chart("band", rows, columns, wrap=True, extent=extents[0])
     return [band, *(Chart("cap", cap, cap, extent=extents[1], sign=s) for s in (1, -1))]

@@ -27,8 +27,8 @@ ASPECT_RANGE = (0.1, 10.0)
 STRENGTH_RANGE = (0.05, 1.0)
 REFINE_STRENGTH = 0.25
 """For a chosen candidate that shall become a large sky: what is where stays, detail is made (docs/engine.md)."""
-VARIATION_STRENGTH = 0.5
-"""For another sky of the same kind and layout."""
+VARIATION_STRENGTH = 0.7
+"""For another sky of the same layout and light, whose clouds are others."""
 REGIONAL_METHODS = ("skyloop", "dynamicscaler")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends; a terminal obeys them
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .sizes import span_count
+
 GOLDEN = 0.6180339887498949
 # Averages of two predictions are blurred ones: hand over within two cells.
 FEATHER_CELLS = 2.0
@@ -67,18 +69,13 @@ def cover(length: int, window: int, shift: float, wrap: bool, finishing: bool = 
     """
     if length < window and not wrap:
         raise ValueError(f"an axis of {length} is shorter than the window of {window}")
+    count = span_count(length, window, wrap, finishing)
     if wrap:
-        count = -(-length // window)
-        if finishing and length >= window and count * window - length < window / 4:
-            count += 1
         overlap = window - length / count
         starts = [int((shift + k) * length / count) for k in range(count)]
     elif length == window:
-        count, overlap, starts = 1, 0.0, [0]
+        overlap, starts = 0.0, [0]
     else:
-        count = -(-length // window)
-        if count * window - length < window / 4:
-            count += 1  # without slack the borders could not move
         overlap = (count * window - length) / (count - 1)
         inner = [int(k * (window - overlap) + (shift - 0.5) * overlap) for k in range(1, count - 1)]
         starts = [0, *inner, length - window]

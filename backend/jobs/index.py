@@ -19,11 +19,11 @@ from typing import Any
 
 from ..media.files import atomic_write, read_bytes
 from ..protocol import SkyloopError
-from ..typed import parse_json, typed
-from .store import recorded
+from ..typed import field_types, parse_json, typed
+from .store import recorded, result_in
 
 NAME = ".skyloop.index.json"  # hidden, and of a name that cannot be anyone else's
-_VERSION = 1
+_VERSION = 2
 _MAX_BYTES = 64 << 20
 _RACY_NS = 2 * 10**9
 
@@ -41,6 +41,16 @@ class Card:
     frames: int
     stamp: tuple[int, ...]
     """Time (ns), size and number of ``request.json``, then of ``result.json``; zeros for one that is not there."""
+    fps: float = 0.0
+    loop: bool = True
+    steps: int = 0
+    """As asked for: 0 is the model's own number."""
+    seconds: tuple[tuple[str, float], ...] = ()
+    """By phase, of a finished job; what follows is empty or 0 too where none is finished."""
+    evaluations: int = 0
+    device: str = ""
+    peak_memory_mb: int = 0
+    """Of the device, or where it has no memory of its own, of the host."""
 
     @property
     def written_ns(self) -> int:
@@ -58,7 +68,24 @@ def card_of(folder: Path, known: Card | None = None) -> Card | None:
     if (request := recorded(folder)) is None:
         return None
     asked = (request.prompt, request.model, request.method, request.seed)
-    return Card(*asked, request.width, request.height, request.frames, stamp)
+    shape = (request.width, request.height, request.frames)
+    return Card(*asked, *shape, stamp, request.fps, request.loop, request.steps, **_cost(folder))
+
+
+def _cost(folder: Path) -> dict[str, Any]:
+    """What a finished job took, as fields of its card; nothing where that is not told, or not as numbers."""
+    result = result_in(folder) or {}
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        peak = result["peak_memory_mb"]
+        found: dict[str, Any] = {
+            "seconds": tuple((str(name)[:40], float(value)) for name, value in list(result["seconds"].items())[:32]),
+            "evaluations": result["evaluations"],
+            "device": result["device"][:200],
+            "peak_memory_mb": peak.get("device", peak.get("host", 0)),
+        }
+        types = field_types(Card)
+        return {name: typed(name, types[name], value) for name, value in found.items()}
+    return {}
 
 
 def is_job(folder: Path) -> bool:

@@ -5,7 +5,6 @@ A method is a generator: it yields :class:`..denoise.Progress` and returns the c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from ..denoise import Canvas, Progress
 from ..fields import Fields
 from ..models.base import VideoModel
 from ..protocol import GenerateRequest
+from ..sizes import stride_of
 
 Denoising = Generator[Progress, None, Canvas]
 
@@ -37,9 +37,8 @@ class Task:
 
     @property
     def stride(self) -> int:
-        """Frames of the canvas for each frame of a loop. One shorter than the model's window, which knows no clip that
-        runs several times, is made finer in time, and every ``stride``-th frame of it is shown."""
-        return math.ceil(self.model.spec.frames / self.request.frames) if self.request.loop else 1
+        """Frames of the canvas for each frame of the movie, see :func:`..sizes.stride_of`."""
+        return stride_of(self.request.frames, self.request.loop, self.model.spec.frames)
 
     @property
     def frames(self) -> int:

@@ -23,6 +23,7 @@ from ..denoise import Canvas, Progress, white_noise
 from ..models.base import ModelSpec
 from ..motion_guidance import renoise
 from ..protocol import GenerateRequest
+from ..sizes import panorama_size
 from . import Denoising, Task
 from .offset_shifting import OffsetShiftingDenoiser
 from .projection import ProjectionDenoiser, decimate
@@ -36,13 +37,12 @@ def coarse_steps(steps: int) -> int:
 
 def panorama_chart(request: GenerateRequest, spec: ModelSpec) -> Chart:
     """The canvas at full resolution: an equirectangular latent, or a plane; never smaller than a window."""
+    rows, columns = panorama_size(request.width, request.height, request.flat, spec.cells, spec.ratio)
     if request.flat:
-        rows, columns = math.ceil(request.height / spec.ratio), math.ceil(request.width / spec.ratio)
         # At half resolution a window shows the field of view that was asked for.
         fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2)
-        return Chart("plane", max(spec.cells, rows), max(spec.cells, columns), wrap=request.wrap, fov=fov)
-    columns = 32 * max(1, round(request.width / spec.ratio / 32))
-    return Chart("erp", max(spec.cells, columns // 2), max(spec.cells, columns), wrap=True)
+        return Chart("plane", rows, columns, wrap=request.wrap, fov=fov)
+    return Chart("erp", rows, columns, wrap=True)
 
 
 def halved(chart: Chart, request: GenerateRequest, spec: ModelSpec) -> Chart:

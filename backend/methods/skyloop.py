@@ -17,10 +17,9 @@ from ..known import Known
 from ..models.base import ModelSpec, VideoModel
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
+from ..sizes import GUIDED_ABOVE, REFINE_SIGMA, REFINE_STEPS, plane_sizes, refining_steps, sphere_columns
 from . import Denoising, Task
 
-# Guidance shapes the layout at high noise; below this level it changes nothing that is measured, at twice the cost.
-GUIDED_ABOVE = 0.5
 # How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
 # must close within one window moves at .7 of its pace otherwise, and any moves a little slower than a window alone.
 LOOP_PACE, LONG_PACE = 1.42, 1.12
@@ -33,34 +32,20 @@ AVOIDING = 1.27
 RECURRENCE = 0.5
 
 
-# A finer stage starts from the one before at this noise level and takes this part of the steps. What is where is
-# settled by the layout, so refining goes without guidance, at half the cost.
-REFINE_SIGMA, REFINE_STEPS, REFINE_GUIDANCE = 0.4, 0.25, 1.0
-MOST_REFINEMENTS = 4
-
-
 def plan(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
     """The charts of each stage, at the resolutions that lead to the requested size, coarse to fine."""
     if request.flat:
         return _flat_stages(request, spec)
-    columns = 4 * round(spec.cells * 360 / request.fov_deg / 4)
-    stages = [sphere_charts(columns, spec.cells)]
-    final = 32 * round(request.width / spec.ratio / 32)
-    while final >= 1.25 * columns and len(stages) <= MOST_REFINEMENTS:
-        columns = min(final, 2 * columns) if final < 3 * columns else 2 * columns
-        stages.append(sphere_charts(columns, spec.cells))
-    return stages
+    columns = sphere_columns(request.width, request.fov_deg, spec.cells, spec.ratio)
+    return [sphere_charts(n, spec.cells) for n in columns]
 
 
 def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
-    rows, columns = request.height / spec.ratio, request.width / spec.ratio
-    halvings = max(0, min(MOST_REFINEMENTS, int(math.log2(min(rows, columns) / spec.cells))))
     stages = []
-    for k in range(halvings, -1, -1):
-        size = [max(spec.cells, math.ceil(n / 2**k)) for n in (rows, columns)]
+    for k, (rows, columns) in enumerate(plane_sizes(request.width, request.height, spec.cells, spec.ratio)):
         # At the coarsest scale a window shows the field of view that was asked for; each doubling halves it.
-        fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2 ** (halvings - k))
-        stages.append([Chart("plane", size[0], size[1], wrap=request.wrap, fov=fov)])
+        fov = 2 * math.atan(math.tan(math.radians(request.fov_deg) / 2) / 2**k)
+        stages.append([Chart("plane", rows, columns, wrap=request.wrap, fov=fov)])
     return stages
 
 
@@ -82,7 +67,7 @@ def layout_schedule(sigmas: list[float], guidance: float) -> Schedule:
 def last_part(model: VideoModel, steps: int, part: float) -> list[float]:
     """The noise levels of the last ``part`` of the model's own schedule, in that part of the steps, two at least."""
     fine = model.sigmas(1000)
-    start, count = round((1 - part) * 1000), max(2, round(steps * part))
+    start, count = round((1 - part) * 1000), refining_steps(steps, part)
     return [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
 
 
@@ -90,9 +75,9 @@ def refine_schedule(model: VideoModel, steps: int) -> Schedule:
     """The part of the model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
     fine = model.sigmas(1000)
     start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
-    count = max(2, round(steps * REFINE_STEPS))
+    count = refining_steps(steps, REFINE_STEPS)
     sigmas = [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
-    return Schedule([REFINE_SIGMA, *sigmas[1:]], [REFINE_GUIDANCE] * count)
+    return Schedule([REFINE_SIGMA, *sigmas[1:]], [1.0] * count)
 
 
 def paces(task: Task, refinements: int) -> tuple[float, float]:
@@ -156,7 +141,7 @@ def compose(task: Task) -> Denoising:
                 coarse = yield from upsample(model, canvas, charts, task.fields)
                 _begin_from(coarse, latents, REFINE_SIGMA, task.fields)
             elif again:
-                coarse = yield from known.source(charts, crisp=True)
+                coarse = yield from known.beginning(charts, last=number == len(stages) - 1)
                 _begin_from(coarse, latents, again[0], task.fields)
         guides = yield from known.guides(charts, coarse if number else None, first=number == 0)
         kept = named("coarse", coarse) if coarse and number and request.camera else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -171,6 +172,40 @@ def test_with_an_index_only_what_changed_is_read(shelf: Library, monkeypatch: py
     }
 
 
+def test_a_card_says_what_a_finished_sky_took(shelf: Library) -> None:
+    cost = {"seconds": {"load": 1, "layout": 20.5}, "evaluations": 92, "device": "Apple GPU"}
+    peaks = {"unified": {"host": 700}, "card": {"host": 700, "device": 610}, "none": {}}
+    for name, peak in peaks.items():
+        path = put(shelf, name, fps=12.0, loop=False, steps=8) / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | cost | {"peak_memory_mb": peak}))
+    for _ in range(2):  # read from the folders, then from the index
+        cards = {entry.name: entry.card for entry in shelf.list()}
+        assert {name: card.peak_memory_mb for name, card in cards.items()} == {"unified": 700, "card": 610, "none": 0}
+        card = cards["card"]
+        assert (card.fps, card.loop, card.steps) == (12.0, False, 8)
+        assert (dict(card.seconds), card.evaluations, card.device) == (cost["seconds"], 92, "Apple GPU")
+        age(shelf.root)
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        {},
+        {"seconds": 5},
+        {"seconds": {"load": "long"}},
+        {"evaluations": "many"},
+        {"device": 7},
+        {"seconds": {"x": math.inf}},
+    ],
+)
+def test_a_result_that_does_not_say_what_it_took_is_listed_all_the_same(shelf: Library, cost: dict[str, Any]) -> None:
+    path = put(shelf, "odd") / "result.json"
+    fine = {"seconds": {"load": 1.0}, "evaluations": 92, "device": "Apple GPU", "peak_memory_mb": {"host": 1}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | (fine | cost if cost else {})))
+    (entry,) = shelf.list()
+    assert (entry.card.seconds, entry.card.evaluations, entry.card.device) == ((), 0, "")
+
+
 def test_a_request_that_was_just_written_is_not_trusted(shelf: Library) -> None:
     """Two writes within the clock's grain leave the same time, and here the same size and number."""
     path = put(shelf, "job", prompt="aaaa") / "request.json"
@@ -185,7 +220,7 @@ def test_a_request_that_was_just_written_is_not_trusted(shelf: Library) -> None:
 def _of_another_version(root: Path) -> None:
     text = (root / index.NAME).read_text(encoding="utf-8")
     (root / index.NAME).write_text(
-        text.replace('"version": 1', '"version": 2').replace("Dusk", "Lies"), encoding="utf-8"
+        text.replace('"version": 2', '"version": 1').replace("Dusk", "Lies"), encoding="utf-8"
     )
 
 
@@ -215,15 +250,15 @@ SPOILED: dict[str, Callable[[Path], object]] = {
     "not utf-8": _write_index(b"\xff\xfe\x00"),
     "nested": _write_index(b"[" * 100_000),
     "list": _write_index(b"[]"),
-    "jobs a list": _write_index(b'{"version": 1, "jobs": []}'),
-    "card a number": _write_index(b'{"version": 1, "jobs": {"job": 5}}'),
+    "jobs a list": _write_index(b'{"version": 2, "jobs": []}'),
+    "card a number": _write_index(b'{"version": 2, "jobs": {"job": 5}}'),
     "other version": _of_another_version,
     "prompt a number": _cards(prompt=5),
     "stamp of another time": _cards(prompt="Lies", stamp=[1, 1, 1, 1, 1, 1]),
     "no stamp": _cards(prompt="Lies", stamp=[]),
     "unknown field": _cards(prompt="Lies", folder="/etc"),
     "link": _link_index,
-    "names outside": _write_index(b'{"version": 1, "jobs": {"../../etc": {"prompt": "Lies"}}}'),
+    "names outside": _write_index(b'{"version": 2, "jobs": {"../../etc": {"prompt": "Lies"}}}'),
 }
 
 

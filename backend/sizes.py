@@ -1,0 +1,83 @@
+"""How large the canvas of a request is, how many windows cover it, in how many steps: the engine does what these say.
+
+Standard library only, so that a sky's cost can be told where there is no engine (:mod:`.estimate`). Sizes are cells.
+"""
+
+from __future__ import annotations
+
+import math
+
+# Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
+# caps (at the same scale) 42 degrees.
+BAND, CAP = 19 / 64, 9 / 32
+# Half extents of the same charts where each is a single window high: 49 degrees of latitude, 50 from the pole. With an
+# overlap of 3 degrees instead of 9, which is less than a cell, the border between them showed (docs/engine.md).
+TIGHT_BAND, TIGHT_CAP = 0.984, 0.9326
+# How much smaller than around the horizon cells may show the world along the meridians to make do with one window.
+MOST_SQUEEZE = 1.3
+MOST_REFINEMENTS = 4
+# Guidance shapes the layout at high noise; below this level it changes nothing that is measured, at twice the cost.
+GUIDED_ABOVE = 0.5
+# A finer stage starts from the one before at this noise level and takes this part of the steps. What is where is
+# settled by the layout, so refining goes without guidance, at half the cost.
+REFINE_SIGMA, REFINE_STEPS = 0.4, 0.25
+
+
+def is_tight(columns: int, cells: int) -> bool:
+    """Whether charts with ``columns`` around the horizon are a single window of ``cells`` high."""
+    return TIGHT_BAND * columns / math.pi <= MOST_SQUEEZE * cells
+
+
+def sphere_rows(columns: int, cells: int) -> tuple[int, int]:
+    """Rows of the band and of either cap (which is square), with ``columns`` around the horizon."""
+    if is_tight(columns, cells):
+        return cells, cells
+    return max(cells, round(columns * BAND)), max(cells, round(columns * CAP))
+
+
+def sphere_columns(width: int, fov_deg: float, cells: int, ratio: int) -> list[int]:
+    """Columns around the horizon of each stage, coarse to fine, that lead to a frame of ``width`` pixels."""
+    columns = 4 * round(cells * 360 / fov_deg / 4)
+    stages = [columns]
+    final = 32 * round(width / ratio / 32)
+    while final >= 1.25 * columns and len(stages) <= MOST_REFINEMENTS:
+        columns = min(final, 2 * columns) if final < 3 * columns else 2 * columns
+        stages.append(columns)
+    return stages
+
+
+def plane_sizes(width: int, height: int, cells: int, ratio: int) -> list[tuple[int, int]]:
+    """Rows and columns of each stage of a flat panorama, coarse to fine."""
+    rows, columns = height / ratio, width / ratio
+    halvings = max(0, min(MOST_REFINEMENTS, int(math.log2(min(rows, columns) / cells))))
+    return [
+        (max(cells, math.ceil(rows / 2**k)), max(cells, math.ceil(columns / 2**k))) for k in range(halvings, -1, -1)
+    ]
+
+
+def panorama_size(width: int, height: int, flat: bool, cells: int, ratio: int) -> tuple[int, int]:
+    """Rows and columns of a canvas of one chart at full resolution; never smaller than a window."""
+    if flat:
+        return max(cells, math.ceil(height / ratio)), max(cells, math.ceil(width / ratio))
+    columns = 32 * max(1, round(width / ratio / 32))
+    return max(cells, columns // 2), max(cells, columns)
+
+
+def stride_of(frames: int, loop: bool, window: int) -> int:
+    """Frames of the canvas for each frame of a loop. One shorter than the model's window, which knows no clip that
+    runs several times, is made finer in time, and every so many of its frames are shown."""
+    return math.ceil(window / frames) if loop else 1
+
+
+def span_count(length: int, window: int, wrap: bool, finishing: bool = False) -> int:
+    """How many windows :func:`.windows.cover` an axis of ``length``."""
+    count = -(-length // window)
+    loose = count * window - length < window / 4
+    if wrap:  # the last step's overlap, as no later one heals its borders
+        return count + (finishing and length >= window and loose)
+    return count + (length != window and loose)  # without slack the borders could not move
+
+
+def refining_steps(steps: int, part: float) -> int:
+    """Steps of a stage that does only ``part`` of the noise schedule."""
+    return max(2, round(steps * part))
