@@ -169,6 +169,8 @@ def _start(name: str, text: str) -> Check:
         fix = Fix("Make It 0.5", {"explore.strength": sum(STRENGTH_RANGE) / 2})
         return Check("strength", "start", Severity.ERROR, sentence(text), fix)
     fix = Fix("Start from the Prompt Alone", {"explore.source": ""})
+    if text.startswith("source needs"):
+        text = "The next sky starts from an earlier one, and a change of 100 % leaves nothing of it: choose less."
     return Check(name, "start", Severity.ERROR, sentence(text), fix)
 
 
