@@ -3,11 +3,10 @@
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..backend import runtime
 from . import places, session
 from .core.setup import Stage
 from .running.panel import draw_problem
-from .setup.panel import draw_generator
+from .setup.panel import draw_folder, draw_generator
 
 DEVICE_ITEMS = (
     ("auto", "Automatic", "The graphics card where there is one that fits, else the processor"),
@@ -52,8 +51,8 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
         column.use_property_split = True
         column.prop(self, "device")
         column.prop(self, "output_folder", placeholder=str(places.output_root()))
-        if now.setup.stage is Stage.READY:
-            column.prop(self, "runtime_folder", placeholder=str(runtime.home()))
+        if now.setup.stage is Stage.READY and now.setup.facts:
+            draw_folder(column, now.setup.facts, text="Generator")
         if now.problem:
             draw_problem(layout, context, now)
         box = layout.box()

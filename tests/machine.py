@@ -77,15 +77,15 @@ class Index:
     ``cut`` bytes are sent of the next body; ``stall`` bytes, and then nothing until it is 0 again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         self.folder, self.log, self.cut, self.ranges, self.gone, self.stall = folder, [], 0, True, False, 0
         folder.mkdir()
-        for name, size in (("torch-2.13.0", 300_000), ("thing-1.0", 1000)):
-            data, inner, info = os.urandom(size), f"{name.split('-')[0]}/data.bin", f"{name}.dist-info/RECORD"
+        for name, length in (("torch-2.13.0", size), ("thing-1.0", 1000)):
+            data, inner, info = os.urandom(length), f"{name.split('-')[0]}/data.bin", f"{name}.dist-info/RECORD"
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
                 wheel.writestr(inner, data)
-                wheel.writestr(info, f"{inner},sha256={digest},{size}\n{info},,\n")
+                wheel.writestr(info, f"{inner},sha256={digest},{length}\n{info},,\n")
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -138,16 +138,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Machine:
-    """One Python, an index, and a home folder whose name has spaces and other letters.
+    """One Python, an index with a file of ``size`` bytes, and a home folder with spaces and other letters in its name.
 
     ``FAKE_DIR`` in the environment must be ``fake`` for that Python to work.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int = 300_000) -> None:
         self.home = folder / "Größe небо 世界 (test)"
         self.fake = folder / "fake"
         self.fake.mkdir(parents=True)
-        self.index = Index(self.fake / "wheels")
+        self.index = Index(self.fake / "wheels", size)
         (self.fake / "report.json").write_text(json.dumps(self.index.report()))
         self.python = folder / "bin" / "python3.11"
         self.python.parent.mkdir()

@@ -21,7 +21,8 @@ from .places import SPECS, env_dir, old_environments
 class Survey:
     """``home`` is where it is, or will be made; sizes in MB (10^6 bytes).
 
-    ``condition`` as :func:`.places.condition` says; ``elsewhere``: another process is setting it up just now.
+    ``condition`` as :func:`.places.condition` says; ``other`` is the folder where it is instead of this one;
+    ``elsewhere``: another process is setting it up just now.
     ``download_mb`` and ``disk_mb`` are what the whole of it takes, ``have_mb`` what of it is downloaded already,
     ``free_mb`` what the disk has left (-1: it does not say). ``size_mb`` is what is installed, ``old_mb`` what earlier
     versions take, ``downloads_mb`` what lies half downloaded, ``skies_mb`` what the folders of skies hold.
@@ -31,6 +32,7 @@ class Survey:
     condition: str
     accelerator: str
     kind: str
+    other: Path | None
     elsewhere: bool
     download_mb: int
     disk_mb: int
@@ -60,6 +62,7 @@ def survey(home: Path | None = None, *, known: str = "", accelerator: str = "", 
         condition="gone" if lost else about["condition"],
         accelerator=accelerator or torch_build.describe(),
         kind=kind,
+        other=_other(at, known) if about["condition"] == "none" else None,
         elsewhere=is_held(at / "install.lock"),
         download_mb=round(1000 * download_gb),
         disk_mb=round(1000 * disk_gb),
@@ -76,6 +79,12 @@ def survey(home: Path | None = None, *, known: str = "", accelerator: str = "", 
 def need_mb(found: Survey) -> int:
     """What setting it up, or going on with it, takes of the disk at most."""
     return max(0, round(1000 * SPECS["backend"].need_gb[found.kind]) - found.have_mb)
+
+
+def _other(at: Path, known: str) -> Path | None:
+    """The folder where it was set up, if it still works there and another one is chosen now."""
+    there = Path(known)
+    return there if known and there != at and status("backend", there)["ready"] else None
 
 
 def _ground(at: Path) -> Path:

@@ -154,9 +154,12 @@ class SetUp:
 
         self._session.set_up(Chore(Doing.REPAIR, act))
 
-    def move(self, chosen: Path) -> None:
-        """Move it to the folder ``chosen``, or into one of ours in it. Raises as :meth:`install`."""
-        installed, moved = self._installed(), []
+    def move(self, chosen: Path, *, source: Path | None = None) -> None:
+        """Move it to the folder ``chosen``, or into one of ours in it; from ``source`` if it is elsewhere.
+
+        Raises as :meth:`install`.
+        """
+        installed, moved = InstalledRuntime(source) if source else self._installed(), []
 
         def act(report: Report, cancelled: Cancelled) -> None:
             moved.append(installed.move(chosen, report, cancelled))
@@ -166,6 +169,18 @@ class SetUp:
             self._switch(moved[0])
 
         self._session.set_up(Chore(Doing.MOVE, act, then))
+
+    def bring(self) -> None:
+        """Move it from the folder where it is to the one that is chosen now. Raises as :meth:`install`."""
+        facts = self.facts
+        assert facts and facts.other
+        self.move(facts.home, source=facts.other)
+
+    def use_other(self) -> None:
+        """Choose the folder again where it is."""
+        facts = self.facts
+        assert facts and facts.other
+        self._switch(facts.other)
 
     def remove(self, *, old: bool = False) -> None:
         """Remove it; with ``old`` only what earlier versions left. Raises as :meth:`install`."""

@@ -40,11 +40,12 @@ def begin(operator: bpy.types.Operator, change: Callable[[], None]) -> set[str]:
 
 
 class SKYLOOP_OT_install(bpy.types.Operator):
-    """Download and set up the generator in a folder of its own. Blender's own Python is not touched. What was
-    downloaded before is not downloaded again"""
-
     bl_idname = "skyloop.install"
     bl_label = "Set Up Skyloop"
+    bl_description = (
+        "Download and set up the generator in a folder of its own. Blender's own Python is not touched, and what was "
+        "downloaded before is not downloaded again"
+    )
     bl_options = {"REGISTER"}  # No UNDO: nothing in the file changes.
 
     @classmethod
@@ -56,11 +57,11 @@ class SKYLOOP_OT_install(bpy.types.Operator):
 
 
 class SKYLOOP_OT_repair(bpy.types.Operator):
-    """Check every file of the generator, and bring back what is missing or damaged. Nothing that is good is downloaded
-    again"""
-
     bl_idname = "skyloop.repair"
     bl_label = "Repair"
+    bl_description = (
+        "Check every file of the generator, and bring back what is missing or damaged. What is good is not downloaded"
+    )
     bl_options = {"REGISTER"}  # No UNDO: nothing in the file changes.
 
     @classmethod
@@ -95,6 +96,41 @@ class SKYLOOP_OT_move_generator(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         folder = Path(bpy.path.abspath(self.directory)).absolute()
         return begin(self, partial(session.current().setup.move, folder))
+
+
+class SKYLOOP_OT_bring_generator(bpy.types.Operator):
+    """Move the generator from its old folder to the one that is chosen now"""
+
+    bl_idname = "skyloop.bring_generator"
+    bl_label = "Move It Here"
+    bl_options = {"REGISTER"}  # No UNDO: nothing in the file changes.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return allowed(cls, why_not_change(session.current()) or _why_no_other())
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return begin(self, session.current().setup.bring)
+
+
+class SKYLOOP_OT_use_there(bpy.types.Operator):
+    """Go on using the generator in its old folder"""
+
+    bl_idname = "skyloop.use_there"
+    bl_label = "Use It There"
+    bl_options = {"REGISTER"}  # No UNDO: nothing in the file changes.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return allowed(cls, why_not_change(session.current()) or _why_no_other())
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return begin(self, session.current().setup.use_other)
+
+
+def _why_no_other() -> str:
+    facts = session.current().setup.facts
+    return "" if facts and facts.other else "There is no generator in another folder"
 
 
 class SKYLOOP_OT_remove_generator(bpy.types.Operator):
@@ -156,12 +192,13 @@ class SKYLOOP_OT_start_over(bpy.types.Operator):
 
 
 class SKYLOOP_OT_allow_online(bpy.types.Operator):
-    """Let Blender's extensions use the internet: a setting of Blender's, in Preferences > System > Network, which you
-    can take back at any time. Skyloop needs it to download the generator once, and for nothing else. No sky, prompt or
-    picture is ever sent"""
-
     bl_idname = "skyloop.allow_online"
     bl_label = "Allow Online Access"
+    bl_description = (
+        "Let Blender's extensions use the internet: a setting of Blender's, in Preferences > System > Network, which "
+        "you can take back at any time. Skyloop needs it to download the generator once. No sky, prompt or picture is "
+        "ever sent"
+    )
     bl_options = {"REGISTER"}
 
     @classmethod
@@ -187,6 +224,8 @@ CLASSES = (
     SKYLOOP_OT_install,
     SKYLOOP_OT_repair,
     SKYLOOP_OT_move_generator,
+    SKYLOOP_OT_bring_generator,
+    SKYLOOP_OT_use_there,
     SKYLOOP_OT_remove_generator,
     SKYLOOP_OT_look_again,
     SKYLOOP_OT_start_over,

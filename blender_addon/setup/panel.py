@@ -3,8 +3,11 @@
 The preferences draw the same. Drawing reads what the last survey found; it looks at nothing itself.
 """
 
+from pathlib import Path
+
 import bpy
 
+from ...backend.runtime import home
 from ...backend.runtime.survey import Survey, need_mb
 from .. import places, session
 from ..core.setup import BUSY_STAGES, Stage
@@ -12,12 +15,14 @@ from ..running.operators import SKYLOOP_OT_cancel
 from ..ui import paragraph, tr
 from .operators import (
     SKYLOOP_OT_allow_online,
+    SKYLOOP_OT_bring_generator,
     SKYLOOP_OT_install,
     SKYLOOP_OT_look_again,
     SKYLOOP_OT_move_generator,
     SKYLOOP_OT_remove_generator,
     SKYLOOP_OT_repair,
     SKYLOOP_OT_start_over,
+    SKYLOOP_OT_use_there,
     size_text,
 )
 
@@ -89,9 +94,12 @@ def _draw_gone(layout: bpy.types.UILayout, context: bpy.types.Context, facts: Su
 def _draw_offer(
     layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession, stage: Stage, facts: Survey
 ) -> None:
-    paragraph(layout, context, SAID[stage])
+    if not now.problem:
+        paragraph(layout, context, SAID[stage])
     if facts.elsewhere:
         paragraph(layout, context, "Another Blender is setting it up just now; it will be ready here too.", icon="TIME")
+    if facts.other:
+        _draw_other(layout, context, facts.other)
     mends = stage is Stage.BROKEN
     if not mends:
         _draw_costs(layout, context, facts)
@@ -104,6 +112,15 @@ def _draw_offer(
         return
     text = "Try Again" if now.problem else BUTTONS.get(stage, "")
     column.operator(SKYLOOP_OT_install.bl_idname, **({"text": text} if text else {}), icon="IMPORT")
+
+
+def _draw_other(layout: bpy.types.UILayout, context: bpy.types.Context, other: Path) -> None:
+    """Another folder was chosen while the generator is in its old one."""
+    box = layout.box()
+    paragraph(box, context, tr("The generator is still in {folder}.").format(folder=other), icon="INFO")
+    row = box.row(align=True)
+    row.operator(SKYLOOP_OT_bring_generator.bl_idname, icon="FILE_FOLDER")
+    row.operator(SKYLOOP_OT_use_there.bl_idname, icon="LOOP_BACK")
 
 
 def _draw_costs(layout: bpy.types.UILayout, context: bpy.types.Context, facts: Survey) -> None:
@@ -125,10 +142,10 @@ def _draw_costs(layout: bpy.types.UILayout, context: bpy.types.Context, facts: S
         _warn(layout, context, text.format(need=size_text(need)))
 
 
-def draw_folder(layout: bpy.types.UILayout, facts: Survey) -> None:
-    """The folder of the generator, to choose while nothing is in it yet."""
+def draw_folder(layout: bpy.types.UILayout, facts: Survey, text: str = "") -> None:
+    """The folder of the generator, to choose another."""
     if preferences := places.preferences():
-        layout.prop(preferences, "runtime_folder", text="", placeholder=str(facts.home))
+        layout.prop(preferences, "runtime_folder", text=text, placeholder=str(facts.home))
 
 
 def draw_online(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -155,7 +172,8 @@ def draw_generator(layout: bpy.types.UILayout, context: bpy.types.Context, now: 
         draw_setup(layout, context, now)
         return
     column = layout.column(align=True)
-    _fact(column, "Folder", str(facts.home))
+    if facts.home != (places.runtime_home() or home()):
+        _fact(column, "Moved To", str(facts.home))
     _fact(column, "Computes On", facts.accelerator)
     for name, mb in (("Generator", facts.size_mb), ("Downloads", facts.downloads_mb), ("Skies", facts.skies_mb)):
         _fact(column, name, size_text(mb))

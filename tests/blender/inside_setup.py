@@ -94,7 +94,7 @@ def offline(args: dict[str, Any]) -> Any:
     bpy.ops.skyloop.allow_online()
     found["online"].append(bpy.app.online_access)
     found["after"] = seen(session)
-    found["tooltip"] = bpy.types.SKYLOOP_OT_allow_online.bl_rna.description
+    found["tooltip"] = bpy.ops.skyloop.allow_online.get_rna_type().description
     return found
 
 
@@ -192,6 +192,34 @@ def after(args: dict[str, Any]) -> Any:
     bpy.ops.skyloop.remove_generator()
     settle(session)
     found["removed"] = seen(session) | {"left": len(list(disk.glob("Skyloop/envs/*")))}
+    made.close()
+    return found
+
+
+def other(args: dict[str, Any]) -> Any:
+    """Another folder is chosen in the preferences while the generator is in its old one."""
+    made, session = start(args)
+    online()
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    bpy.ops.skyloop.install()
+    settle(session)
+    chosen = Path(args["root"]) / "chosen"
+    chosen.mkdir()
+    preferences.runtime_folder = str(chosen)
+    turn_until(session, lambda: session.setup.facts is not None)
+    found = {"chosen": seen(session)}
+    bpy.ops.skyloop.use_there()
+    turn_until(session, lambda: session.setup.facts is not None)
+    found["there"] = seen(session) | {"folder": preferences.runtime_folder}
+    preferences.runtime_folder = str(chosen)
+    turn_until(session, lambda: session.setup.facts is not None)
+    made.index.log.clear()
+    bpy.ops.skyloop.bring_generator()
+    settle(session)
+    found["here"] = seen(session) | {"folder": preferences.runtime_folder, "fetched": made.fetched()}
+    preferences.runtime_folder = ""
+    turn_until(session, lambda: session.setup.facts is not None)
+    found["default"] = seen(session)
     made.close()
     return found
 

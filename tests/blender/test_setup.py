@@ -63,7 +63,7 @@ def test_half_a_download_is_gone_on_with_and_nothing_comes_twice(way_through: di
 def test_ready_it_gives_way_to_the_request(way_through: dict[str, Any]) -> None:
     ready = way_through["ready"]
     assert ready["stage"] == "ready" and "[Generate Sky]" in ready["main"] and "Set Up" not in ready["main"]
-    for text in ("Folder", "Generator", "Skies", "[Move...]", "[Repair]", "[Remove...]"):
+    for text in ("Generator", "Downloads", "Skies", "[Move...]", "[Repair]", "[Remove...]"):
         assert text in ready["preferences"]
     assert ready["can"]["repair"] and ready["can"]["move_generator"]
 
@@ -79,7 +79,18 @@ def test_moved_to_another_disk(after: dict[str, Any]) -> None:
     assert after["moving"]["stage"] == "move" and "stays in use where it is" in after["moving"]["main"]
     moved = after["moved"]
     assert moved["stage"] == "ready" and moved["folder"].endswith(str(Path("disk two") / "Skyloop"))
-    assert moved["left"] == ["moved.json"] and moved["folder"] in moved["preferences"]
+    assert moved["left"] == ["moved.json"] and "Moved To" not in moved["preferences"]
+
+
+def test_another_folder_chosen_by_hand_can_be_where_it_is_moved_to(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("setup:other", root=tmp_path)
+    chosen = found["chosen"]
+    assert chosen["stage"] == "none" and "The generator is still in" in chosen["main"]
+    assert "[Move It Here]" in chosen["main"] and "[Use It There]" in chosen["main"]
+    assert found["there"]["stage"] == "ready" and found["there"]["folder"] == ""
+    here = found["here"]
+    assert here["stage"] == "ready" and here["folder"] == str(tmp_path / "chosen") and here["fetched"] == []
+    assert found["default"]["stage"] == "ready" and "Moved To" in found["default"]["preferences"]
 
 
 def test_a_disk_that_is_unplugged_and_plugged_in_again(after: dict[str, Any]) -> None:
