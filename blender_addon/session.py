@@ -127,6 +127,10 @@ class BlenderSession(Session):
         self._forget([folder])
         self.scan_history()
 
+    def listed(self, folder: Path) -> jobs.Listed | None:
+        """What is known of a job on the disk, since the last scan."""
+        return next((job for job in self.archive.all if job.folder == folder), None)
+
     def to_free(self, keep_bytes: float) -> list[jobs.Listed]:
         """What :meth:`free` would delete."""
         return archive.to_free(self.archive, keep_bytes, self.in_use())
@@ -142,10 +146,11 @@ class BlenderSession(Session):
             self.problem = Problem(ErrorKind.BAD_REQUEST, refusals[0], "Try again later.")
         self.scan_history()
 
-    def pin(self, job: jobs.Listed, pinned: bool) -> None:
+    def pin(self, folder: Path, pinned: bool) -> None:
         """Mark a sky as a favourite, which is never pruned. Raises ``SkyloopError``."""
-        marked = archive.pin(job, pinned)
-        finished = [marked if one.folder == job.folder else one for one in self.archive.finished]
+        archive.pin(folder, pinned)
+        skies = self.archive.finished
+        finished = [replace(one, pinned=pinned) if one.folder == folder else one for one in skies]
         self.archive = replace(self.archive, finished=finished)
         self.revision += 1
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from ...backend.jobs import folders, store
 from ...backend.jobs.job_library import Entry, Library
-from ...backend.jobs.store import Status
 from ...backend.protocol import SkyloopError
 from . import jobs
 from .course import Past
@@ -74,7 +73,7 @@ def look(roots: Sequence[Path], candidates_roots: Sequence[Path], before: Archiv
     finished = [job for job in skies if job.done][: jobs.MAX_HISTORY]
     quick = _listed(jobs.entries(candidates_roots), known)
     candidates = [job for job in quick if job.done][: jobs.MAX_HISTORY]
-    past = [Past(job.card.model, _work(job), job.seconds) for job in finished[:MOST_PAST]]
+    past = [Past(job.card.model, _work(job), dict(job.card.seconds)) for job in finished[:MOST_PAST]]
     unfinished = [job for job in skies if jobs.left_behind(job)][: jobs.MAX_HISTORY]
     return Archive(finished, unfinished, candidates, past, free_mb(roots[0]) if roots else None)
 
@@ -116,10 +115,9 @@ def free(goes: Iterable[Listed], roots: Sequence[Path]) -> list[str]:
     return refusals
 
 
-def pin(job: Listed, pinned: bool) -> Listed:
+def pin(folder: Path, pinned: bool) -> None:
     """Keep a sky from being pruned, or no longer. Raises ``SkyloopError``."""
-    Library(job.folder.parent).pin(job.folder.name, pinned)
-    return replace(job, pinned=pinned)
+    Library(folder.parent).pin(folder.name, pinned)
 
 
 def _listed(found: Iterable[Entry], known: dict[Path, Listed]) -> list[Listed]:
@@ -130,9 +128,7 @@ def _read(entry: Entry, known: Listed | None) -> Listed:
     if known and known.card.stamp == entry.card.stamp:
         return replace(known, pinned=entry.pinned)
     time.sleep(0)  # a long history must not keep Python's lock from Blender
-    folder, seconds = entry.folder, {}
-    if entry.status is Status.DONE and (result := store.result_in(folder)):
-        seconds = _seconds(result.get("seconds"))
+    folder = entry.folder
     poster = folder / "poster.png"
     return Listed(
         folder,
@@ -142,16 +138,8 @@ def _read(entry: Entry, known: Listed | None) -> Listed:
         pinned=entry.pinned,
         created_s=entry.created_s,
         bytes=folders.usage_bytes(folder),
-        seconds=seconds,
         poster=poster if store.is_file(poster) else None,
     )
-
-
-def _seconds(found: object) -> dict[str, float]:
-    """``seconds`` of a result, as far as they are some: the file may come from anywhere."""
-    if not isinstance(found, dict):
-        return {}
-    return {str(k): float(v) for k, v in found.items() if isinstance(v, int | float) and 0 <= v < 1e9}
 
 
 def _work(job: Listed) -> int:

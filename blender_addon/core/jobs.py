@@ -7,8 +7,8 @@ the :class:`Claim` of the Blender that has it in its queue: both are let alone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
@@ -71,7 +71,6 @@ class Listed:
     pinned: bool = False
     created_s: float = 0.0  # since 1970
     bytes: int = 0  # on the disk
-    seconds: Mapping[str, float] = field(default_factory=dict)  # that it took, by phase
     poster: Path | None = None
 
     @property
@@ -85,7 +84,7 @@ class Listed:
     @property
     def took_s(self) -> float:
         """How long it took, 0 where no record says."""
-        return sum(self.seconds.values())
+        return sum(seconds for _, seconds in self.card.seconds)
 
     @cached_property
     def searched(self) -> str:

@@ -18,6 +18,7 @@ from .course import Course
 from .installing import DOING_LABELS, Chore, Doing, Installer, Runtime
 from .queue import Task
 from .state import GENERATING, LABELS, Problem, Progress, State
+from .words import time_text
 
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
 TICK_BUDGET_S = 0.004
@@ -66,7 +67,7 @@ class Session(Conversation):
     def left_text(self) -> str:
         """How long the work under way will take yet, as ``2:05 left``; empty while that cannot be told."""
         left_s = None if self.queue.paused or self.state is State.CANCELLING else self.course.left_s()
-        return "" if left_s is None else f"{round(left_s) // 60}:{round(left_s) % 60:02d} left"
+        return "" if left_s is None else f"{time_text(left_s)} left"
 
     @property
     def client(self) -> BackendClient | None:

@@ -1,15 +1,21 @@
 """What can be done with a sky that was made earlier."""
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ...backend.protocol import SkyloopError
-from .. import session
+from .. import places, session
 from ..core import jobs
+from ..core.words import size_text
+from ..create.properties import MAX_SEED
 from ..create.request import recall
-from ..ui import refused
+from ..ui import refused, tr
+
+MAX_ROWS = 8  # of a list in a panel or dialog
 
 
 class SKYLOOP_OT_delete_job(bpy.types.Operator):
@@ -23,8 +29,10 @@ class SKYLOOP_OT_delete_job(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         ask = context.window_manager.invoke_confirm
-        name = Path(self.job).name
-        return ask(self, event, title=self.bl_label, message=name, confirm_text="Delete", icon="WARNING")
+        listed = session.current().listed(Path(self.job))
+        name = listed.title if listed else Path(self.job).name
+        text = tr("{name}: this cannot be undone").format(name=name)
+        return ask(self, event, title=self.bl_label, message=text, confirm_text="Delete", icon="WARNING")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -49,6 +57,99 @@ class SKYLOOP_OT_recall(bpy.types.Operator):
             recall(context.scene, jobs.read(Path(self.job)).request)
         except SkyloopError as error:
             return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_reroll(bpy.types.Operator):
+    """Make this sky once more, with the same settings and a new seed"""
+
+    bl_idname = "skyloop.reroll"
+    bl_label = "New Seed"
+    bl_options = {"REGISTER"}  # No UNDO: only applying the result changes the file.
+
+    job: StringProperty(name="Sky", description="The folder of an earlier sky", options={"SKIP_SAVE", "HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        now = session.current()
+        cls.poll_message_set("The generator is not ready: see the Skyloop tab")
+        return not now.installing and not now.not_installed
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        now = session.current()
+        try:
+            earlier = jobs.read(jobs.known(Path(self.job), now.roots())).request
+            seed = random.randrange(MAX_SEED + 1)
+            now.generate_for(context.scene, replace(earlier, seed=seed, device=places.device()))
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_pin(bpy.types.Operator):
+    """Mark this sky as a favourite, or no longer. Favourites stay when space is freed"""
+
+    bl_idname = "skyloop.pin"
+    bl_label = "Favourite"
+    bl_options = {"REGISTER"}  # No UNDO: the mark is with the files of the sky.
+
+    job: StringProperty(name="Sky", description="The folder of an earlier sky", options={"SKIP_SAVE", "HIDDEN"})
+    pinned: BoolProperty(name="Favourite", description="Whether it is one", default=True, options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        now = session.current()
+        try:
+            now.pin(jobs.known(Path(self.job), now.roots()), self.pinned)
+        except SkyloopError as error:
+            return refused(self, error)
+        session.wake()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_free_space(bpy.types.Operator):
+    """Delete old skies from the disk. Favourites, unfinished ones and those that this file uses stay"""
+
+    bl_idname = "skyloop.free_space"
+    bl_label = "Free Space"
+    bl_options = {"REGISTER"}  # No UNDO: the files are gone.
+
+    keep_mb: IntProperty(
+        name="Keep at Most (MB)",
+        description="Quick candidates go first, then the oldest skies, until the rest takes no more than this",
+        min=0,
+        default=1000,
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.keep_mb = int(session.current().archive.used_bytes / 2e6)
+        ask = context.window_manager.invoke_props_dialog
+        return ask(self, width=340, title=self.bl_label, confirm_text="Delete")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, now = self.layout, session.current()
+        layout.prop(self, "keep_mb")
+        goes, used = now.to_free(self.keep_mb * 1e6), size_text(now.archive.used_bytes)
+        if not goes:
+            layout.label(text=tr("Nothing to delete: {size} in all").format(size=used), translate=False)
+            return
+        freed = size_text(sum(job.bytes for job in goes))
+        text = tr("Deletes {count} of {size}, {freed}. This cannot be undone:")
+        layout.label(text=text.format(count=len(goes), size=used, freed=freed), icon="WARNING", translate=False)
+        column = layout.column(align=True)
+        column.scale_y = 0.8
+        for job in goes[:MAX_ROWS]:
+            column.label(text=f"{job.title}  ({size_text(job.bytes)})", icon="BLANK1", translate=False)
+        if len(goes) > MAX_ROWS:
+            column.label(text=tr("and {count} more").format(count=len(goes) - MAX_ROWS), icon="BLANK1", translate=False)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        now = session.current()
+        count = len(now.to_free(self.keep_mb * 1e6))
+        now.free(self.keep_mb * 1e6)
+        self.report({"INFO"}, tr("{count} deleted").format(count=count))
+        session.wake()
         return {"FINISHED"}
 
 
@@ -85,6 +186,9 @@ class SKYLOOP_OT_refresh_history(bpy.types.Operator):
 CLASSES = (
     SKYLOOP_OT_delete_job,
     SKYLOOP_OT_recall,
+    SKYLOOP_OT_reroll,
+    SKYLOOP_OT_pin,
+    SKYLOOP_OT_free_space,
     SKYLOOP_OT_open_folder,
     SKYLOOP_OT_refresh_history,
 )
