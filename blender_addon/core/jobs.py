@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 from ...backend.jobs import folders, store
@@ -109,18 +108,6 @@ def read(folder: Path) -> Job:
     if (request := store.recorded(folder)) is None:
         raise bad_request(f"There is no Skyloop job in {folder}.", "It may have been moved or deleted.")
     return Job(folder, request)
-
-
-def history(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
-    """Finished jobs in ``roots``, newest first. Folders that hold anything else are passed over."""
-    done = (e for e in entries(roots) if e.status is Status.DONE)
-    return [Listed(e.folder, e.card, resumable=False) for e in islice(done, limit)]
-
-
-def unfinished(roots: Iterable[Path], limit: int = MAX_HISTORY) -> list[Listed]:
-    """Jobs in ``roots`` that are :func:`left_behind`, newest first."""
-    listed = (Listed(e.folder, e.card, store.has_checkpoint(e.folder), status=e.status) for e in entries(roots))
-    return list(islice(filter(left_behind, listed), limit))
 
 
 def left_behind(job: Listed) -> bool:

@@ -16,6 +16,7 @@ load_package()
 client_module = importlib.import_module("skyloop.blender_addon.core.client")
 session_module = importlib.import_module("skyloop.blender_addon.core.session")
 jobs = importlib.import_module("skyloop.blender_addon.core.jobs")
+archive = importlib.import_module("skyloop.blender_addon.core.archive")
 protocol = importlib.import_module("skyloop.backend.protocol")
 
 State = session_module.State
@@ -91,3 +92,11 @@ def running(pid: int) -> bool:
 
 def idle(session) -> bool:
     return not session.busy
+
+
+def finished(roots: list[Path]) -> list[Any]:
+    return archive.look(roots, [], archive.Archive()).finished
+
+
+def unfinished(roots: list[Path]) -> list[Any]:
+    return archive.look(roots, [], archive.Archive()).unfinished

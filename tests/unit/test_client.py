@@ -13,6 +13,7 @@ from .sessions import (
     State,
     at_work,
     client_module,
+    finished,
     jobs,
     protocol,
     run_until,
@@ -40,7 +41,7 @@ def test_a_job_runs_from_request_to_result(make_session, tmp_path: Path) -> None
     assert session.state is State.READY and session.problem is None
     assert list(session.finished) == [folder]
     assert session.preview == folder / "preview.png"
-    assert [job.folder for job in jobs.history([tmp_path / "out"])] == [folder]
+    assert [job.folder for job in finished([tmp_path / "out"])] == [folder]
 
 
 def test_the_process_serves_a_second_job(make_session, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_failed_job_is_told_in_plain_words(make_session, tmp_path: Path, mode:
     assert session.state is State.FAILED
     assert session.problem.kind == kind and words in session.problem.line and session.problem.hint
     assert not session.finished
-    assert jobs.history([tmp_path]) == []
+    assert finished([tmp_path]) == []
     if mode == "crash":
         assert "model file is damaged" in session.problem.log.read_text()
     if mode == "oom":
@@ -207,7 +208,7 @@ def test_job_folders_never_collide_and_foreign_folders_are_passed_over(tmp_path:
     (tmp_path / "holiday").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "request.json").write_text("{")
-    assert jobs.history([tmp_path, tmp_path / "missing"]) == []
+    assert finished([tmp_path, tmp_path / "missing"]) == []
     with pytest.raises(protocol.SkyloopError, match="no Skyloop job"):
         jobs.read(tmp_path / "broken")
 

@@ -23,6 +23,7 @@ from .sessions import (
     running,
     session_module,
     sessions,
+    unfinished,
 )
 
 restarts = importlib.import_module("skyloop.blender_addon.core.restarts")
@@ -73,12 +74,12 @@ def test_a_job_that_comes_no_further_is_tried_twice_and_the_next_has_its_turn(ma
     assert session.state is State.FAILED and session.problem.job == folder
     assert "It was tried 2 times. Resume goes on from the last checkpoint." in session.problem.line
     assert session.problem.log.read_text().count("model file is damaged") == 2
-    assert [job.folder for job in jobs.unfinished([tmp_path])] == [folder]
+    assert [job.folder for job in unfinished([tmp_path])] == [folder]
     session.runtime.mode = "ok+keep"
     session.resume_job(jobs.read(folder))
     run_until(session, lambda: idle(session))
     assert list(session.finished) == [folder] and result(folder)["begun_at_step"] == 2
-    assert jobs.unfinished([tmp_path]) == []
+    assert unfinished([tmp_path]) == []
 
 
 def test_restarts_are_bounded_though_each_gets_further(make_session, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_process_of_another_version_is_not_started_twice(make_session, tmp_pat
     folder = session.generate(REQUEST, tmp_path)
     run_until(session, lambda: idle(session))
     assert len(started) == 1 and session.state is State.FAILED
-    assert [job.folder for job in jobs.unfinished([tmp_path])] == [folder], "the request is kept"
+    assert [job.folder for job in unfinished([tmp_path])] == [folder], "the request is kept"
 
 
 def lost(kind: str = "internal", after: str = "the generator stopped"):
@@ -158,7 +159,7 @@ def test_cancel_keeps_what_can_be_gone_on_with(make_session, tmp_path: Path) -> 
     run_until(session, lambda: at_work(session) and store.has_checkpoint(folder))
     session.cancel()
     run_until(session, lambda: idle(session))
-    assert [(job.folder, job.resumable) for job in jobs.unfinished([tmp_path])] == [(folder, True)]
+    assert [(job.folder, job.resumable) for job in unfinished([tmp_path])] == [(folder, True)]
 
 
 def test_a_cancelled_job_of_a_process_that_had_to_be_killed_leaves_nothing(make_session, tmp_path, monkeypatch) -> None:
@@ -168,7 +169,7 @@ def test_a_cancelled_job_of_a_process_that_had_to_be_killed_leaves_nothing(make_
     run_until(session, lambda: at_work(session))
     session.cancel()
     run_until(session, lambda: not folder.exists())
-    assert idle(session) and jobs.unfinished([tmp_path]) == []
+    assert idle(session) and unfinished([tmp_path]) == []
 
 
 def test_what_was_cancelled_when_blender_quits_is_not_offered_again(make_session, tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_what_was_cancelled_when_blender_quits_is_not_offered_again(make_session
     session.remove(folders[1])
     session.cancel()
     session.close()
-    assert [job.folder for job in jobs.unfinished([tmp_path])] == [folders[2]]
+    assert [job.folder for job in unfinished([tmp_path])] == [folders[2]]
 
 
 def test_a_command_that_came_too_late_does_no_harm(make_session, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_failed_job_is_kept(make_session, tmp_path: Path) -> None:
     run_until(session, lambda: idle(session))
     assert session.problem.kind == "disk_full" and session.problem.job == folder
     assert session.problem.line == "The disk is full. Free some space. Resume goes on from the last checkpoint."
-    assert [job.folder for job in jobs.unfinished([tmp_path])] == [folder]
+    assert [job.folder for job in unfinished([tmp_path])] == [folder]
 
 
 def test_jobs_are_made_in_the_order_of_the_queue(make_session, tmp_path: Path) -> None:
@@ -262,14 +263,14 @@ def test_two_blenders_let_each_others_jobs_alone(make_session, tmp_path: Path) -
     mine, theirs = make_session("slow"), make_session("ok")
     folder, waiting = mine.generate(REQUEST, tmp_path), mine.generate(REQUEST, tmp_path)
     run_until(mine, lambda: at_work(mine))
-    assert jobs.unfinished([tmp_path]) == []
+    assert unfinished([tmp_path]) == []
     for job in (folder, waiting):
         with pytest.raises(protocol.SkyloopError, match="queue"):
             theirs.resume_job(jobs.read(job))
         with pytest.raises(protocol.SkyloopError, match="queue"):
             jobs.delete(job, [tmp_path])
     mine.close()
-    assert {job.folder for job in jobs.unfinished([tmp_path])} == {folder, waiting}
+    assert {job.folder for job in unfinished([tmp_path])} == {folder, waiting}
     theirs.resume_job(jobs.read(waiting))
     run_until(theirs, lambda: idle(theirs))
     assert list(theirs.finished) == [waiting]
@@ -312,7 +313,7 @@ def test_a_killed_blender_takes_its_claims_along(make_session, tmp_path: Path) -
     while running(int(done.stdout)):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert sorted(job.resumable for job in jobs.unfinished([tmp_path / "out"])) == [False, True]
+    assert sorted(job.resumable for job in unfinished([tmp_path / "out"])) == [False, True]
 
 
 @pytest.mark.parametrize("mode", ["chatty", "flood"])
