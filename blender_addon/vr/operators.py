@@ -28,6 +28,9 @@ class SKYLOOP_OT_vr_preview(bpy.types.Operator):
         try:
             preview.start(context)
         except SkyloopError as error:
+            if preview.problem and self.options.is_invoke:  # the panel says more, and a pop-up would cover it
+                self.report({"INFO"}, error.message)
+                return {"CANCELLED"}
             return refused(self, error)
         return {"FINISHED"}
 

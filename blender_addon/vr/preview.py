@@ -69,6 +69,7 @@ def settings_for(scene: bpy.types.Scene) -> tuple[dict[str, Any], dict[str, Any]
         "base_pose_type": "CUSTOM",
         "base_pose_location": location,
         "base_pose_angle": angle,
+        "show_floor": False,  # its grid would lie over the sky
         "use_positional_tracking": True,
         "use_absolute_tracking": False,  # the eyes begin at the base, wherever in the room the headset lies
     }
@@ -112,6 +113,8 @@ def start(context: bpy.types.Context) -> None:
         _put_back()
         problem = SkyloopError(ErrorKind.INTERNAL, NO_HEADSET, START_IT)
         raise problem
+    _set(_settings(), settings)  # Blender starts with much of what the 3D View shows
+    _set(_settings().shading, shading)
     if not _playing():
         _toggle_playback()
         _before.we_play = True

@@ -26,7 +26,8 @@ MODULE = "bl_ext.user_default.skyloop"
 ARGS: dict[str, Any] = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
 OUT = Path(ARGS["out"])
 OCR_SCALE = 3  # small type on a screen is too small for tesseract
-FRAMES_OF_PATIENCE_S = 0.4
+PATIENCE_S = 0.4  # in which Blender draws and answers
+BEGAN_S = time.monotonic()
 _noted: dict[str, Any] = {}
 
 bpy.context.preferences.view.show_splash = False  # in a timer it would be too late
@@ -113,7 +114,7 @@ def open_tab(name: str) -> Walk:
 def frame_of(kind: str) -> tuple[int, int, int, int]:
     """x, y, width, height of a region of the 3D View, in screen pixels from the top left."""
     where = region(kind)
-    return where.x, window().height - where.y - where.height, where.width, where.height
+    return window().x + where.x, window().height - where.y - where.height, where.width, where.height
 
 
 def shot(name: str, of: str = "") -> Path:
@@ -146,17 +147,30 @@ def show(name: str, of: str = "UI") -> None:
     note(**{name: [asdict(word) for word in read(shot(name, of))]})
 
 
-def click(phrase: str, of: str = "UI") -> Walk:
-    """Find the words on the screen and click them with the mouse. Raises ``LookupError`` when they are not there."""
-    words = read(shot("click", of))
-    place = find(words, phrase)
-    if place is None:
-        raise LookupError(f"{phrase!r} is not among {' '.join(word.text for word in words)!r}")
+def click(phrase: str, of: str = "UI", timeout_s: float = 20.0) -> Walk:
+    """Wait for the words to be on the screen and click them. Raises ``LookupError`` when they do not come."""
+    place = yield from seen(phrase, of, timeout_s)
+    print(f"{time.monotonic() - BEGAN_S:6.1f} s: click {phrase!r}", flush=True)
     left, top = frame_of(of)[:2]
     xdotool("mousemove", left + place[0], top + place[1])
-    yield FRAMES_OF_PATIENCE_S  # Blender notes what is under the mouse first
+    yield PATIENCE_S  # Blender notes what is under the mouse first
     xdotool("click", 1)
-    yield FRAMES_OF_PATIENCE_S
+    yield PATIENCE_S
+    left, top, width, height = frame_of("WINDOW")
+    xdotool("mousemove", left + width // 3, top + height // 2)  # no tooltip over what is looked at next
+    yield PATIENCE_S
+
+
+def seen(phrase: str, of: str = "UI", timeout_s: float = 20.0) -> Generator[float, None, tuple[int, int]]:
+    """Wait for the words to be on the screen; their place in the region. Raises ``LookupError``."""
+    end = time.monotonic() + timeout_s
+    while True:
+        words = read(shot("seen", of))
+        if place := find(words, phrase):
+            return place
+        if time.monotonic() > end:
+            raise LookupError(f"{phrase!r} is not among {' '.join(word.text for word in words)!r}")
+        yield PATIENCE_S
 
 
 def find(words: Iterable[Word], phrase: str) -> tuple[int, int] | None:
