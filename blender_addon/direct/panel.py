@@ -8,8 +8,9 @@ from .. import session
 from ..core.state import State
 from ..sky.operators import SKYLOOP_OT_front_from_camera
 from ..ui import SkyloopPanel, paragraph, tr
-from . import camera, regions
+from . import camera, edit, masks, painting, regions
 from . import operators as ops
+from . import paint_operators as paint
 
 
 class _Steering(SkyloopPanel):
@@ -38,7 +39,8 @@ class SKYLOOP_UL_regions(bpy.types.UIList):
     ) -> None:
         row = layout.row(align=True)
         row.prop(item.skyloop, "enabled", text="")
-        row.prop(item, "name", text="", emboss=False, icon="ERROR" if regions.problem(data, item) else "NONE")
+        icon_name = "ERROR" if regions.problem(data, item) else "NONE"
+        row.prop(item.skyloop, "prompt", text="", emboss=False, icon=icon_name, placeholder=item.name)
         side = row.row()
         side.alignment = "RIGHT"
         side.active = item.skyloop.enabled
@@ -69,6 +71,19 @@ def read_out(scene: bpy.types.Scene, thing: bpy.types.Object) -> str:
     if thing.skyloop.around:
         return f"↻ {height}"
     return f"{regions.sky_yaw(scene, at[0]):+.0f}° {height}"
+
+
+def whereabouts(scene: bpy.types.Scene, thing: bpy.types.Object) -> str:
+    """Where a region is, in words."""
+    at = regions.direction_of(scene, thing)
+    if at is None:
+        return ""
+    yaw, pitch = round(regions.sky_yaw(scene, at[0])), round(at[1])
+    height = tr("{angle}° up" if pitch >= 0 else "{angle}° down").format(angle=abs(pitch))
+    if thing.skyloop.around:
+        return tr("All around, {height}").format(height=height)
+    side = tr("{angle}° right of front" if yaw >= 0 else "{angle}° left of front").format(angle=abs(yaw))
+    return f"{side}, {height}"
 
 
 class SKYLOOP_PT_directions(_Steering, bpy.types.Panel):
@@ -106,6 +121,8 @@ class SKYLOOP_PT_directions(_Steering, bpy.types.Panel):
         box.prop(settings, "prompt", text="", placeholder="What is there, in a few words")
         if text := regions.problem(scene, thing):
             paragraph(box, context, text, icon="ERROR", beside=1)
+        if words := whereabouts(scene, thing):
+            box.label(text=words, translate=False)
         column = box.column(align=True)
         column.prop(settings, "radius_deg")
         row = column.row(align=True)
@@ -117,6 +134,7 @@ class SKYLOOP_PT_directions(_Steering, bpy.types.Panel):
 
 class SKYLOOP_PT_picture(_Steering, bpy.types.Panel):
     bl_label = "Start from a Picture"
+    bl_parent_id = "SKYLOOP_PT_directions"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, direct = self.layout, context.scene.skyloop.direct
@@ -134,6 +152,71 @@ class SKYLOOP_PT_picture(_Steering, bpy.types.Panel):
             column.prop(direct, "photo_fov_deg")
         if direct.photo_kind == "PHOTO":
             layout.operator(ops.SKYLOOP_OT_photo_at_camera.bl_idname, icon="CAMERA_DATA")
+
+
+class SKYLOOP_PT_motion(_Steering, bpy.types.Panel):
+    bl_label = "Motion"
+    bl_parent_id = "SKYLOOP_PT_directions"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, direct = self.layout, context.scene.skyloop.direct
+        layout.prop(direct, "motion", slider=True)
+        column = layout.column()
+        column.enabled = direct.motion > 0
+        if draw_painting(column, context, masks.MOTION):
+            column.row().prop(direct, "motion_painted", expand=True)
+
+
+class SKYLOOP_PT_part(_Steering, bpy.types.Panel):
+    bl_label = "Change a Part of the Sky"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, direct = self.layout, context.scene.skyloop.direct
+        if reason := edit.why_not(context.scene):
+            paragraph(layout, context, reason, icon="INFO")
+            return
+        column = layout.column(align=True)
+        column.operator(paint.SKYLOOP_OT_reroll_view.bl_idname, icon="HIDE_OFF")
+        column.prop(direct, "reroll_radius_deg")
+        if draw_painting(layout, context, masks.EDIT):
+            layout.operator(paint.SKYLOOP_OT_reroll_painted.bl_idname, icon="FILE_REFRESH")
+            column = layout.column(align=True)
+            column.prop(direct, "edit_prompt", text="", placeholder="Something else in the painted part")
+            row = column.row(align=True)
+            row.enabled = bool(direct.edit_prompt.strip())
+            row.operator(paint.SKYLOOP_OT_edit_painted.bl_idname, icon="GREASEPENCIL")
+
+
+def draw_header(self: bpy.types.Header, context: bpy.types.Context) -> None:
+    """While a mask is painted, the way back is in the viewport's header too."""
+    if painting.sphere_of(context.scene):
+        row = self.layout.row(align=True)
+        row.operator(paint.SKYLOOP_OT_paint_done.bl_idname, icon="CHECKMARK")
+        row.operator(paint.SKYLOOP_OT_paint_discard.bl_idname, icon="X")
+
+
+def draw_painting(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) -> bool:
+    """The buttons to paint a mask of that kind; whether there is one, and it is not being painted."""
+    scene = context.scene
+    sphere, mask = painting.sphere_of(scene), masks.image_of(scene, kind)
+    if sphere and scene.skyloop.direct.painting == kind:
+        box = layout.box()
+        paragraph(box, context, "Paint on the sky: what is red is the mask", icon="BRUSH_DATA")
+        erasing = painting.is_erasing(context)
+        row = box.row(align=True)
+        row.operator(paint.SKYLOOP_OT_paint_colour.bl_idname, text="Paint", depress=not erasing).erase = False
+        row.operator(paint.SKYLOOP_OT_paint_colour.bl_idname, text="Erase", depress=erasing).erase = True
+        row = box.row(align=True)
+        row.operator(paint.SKYLOOP_OT_paint_done.bl_idname, icon="CHECKMARK")
+        row.operator(paint.SKYLOOP_OT_paint_discard.bl_idname, icon="X")
+        return False
+    row = layout.row(align=True)
+    row.enabled = sphere is None
+    text = "Paint on the Mask" if mask else "Paint Mask"
+    row.operator(paint.SKYLOOP_OT_paint_mask.bl_idname, text=text, icon="BRUSH_DATA").kind = kind
+    if mask:
+        row.operator(paint.SKYLOOP_OT_mask_remove.bl_idname, text="", icon="X").kind = kind
+    return mask is not None
 
 
 class SKYLOOP_PT_camera(_Steering, bpy.types.Panel):
@@ -159,4 +242,11 @@ class SKYLOOP_PT_camera(_Steering, bpy.types.Panel):
         paragraph(layout, context, "Outside of the camera's picture the sky stays soft", icon="INFO")
 
 
-CLASSES = (SKYLOOP_UL_regions, SKYLOOP_PT_directions, SKYLOOP_PT_picture, SKYLOOP_PT_camera)
+CLASSES = (
+    SKYLOOP_UL_regions,
+    SKYLOOP_PT_directions,
+    SKYLOOP_PT_picture,
+    SKYLOOP_PT_motion,
+    SKYLOOP_PT_part,
+    SKYLOOP_PT_camera,
+)

@@ -86,7 +86,6 @@ class SKYLOOP_PG_direct(bpy.types.PropertyGroup):
         step=100,
     )
     painting: StringProperty(options={"HIDDEN"}, description="Which mask is being painted; empty for none")
-    before_painting: StringProperty(options={"HIDDEN"}, description="What to go back to after painting, as JSON")
 
     photo: StringProperty(
         name="Picture",

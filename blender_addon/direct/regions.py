@@ -12,7 +12,7 @@ from mathutils import Color, Vector
 from ...backend.controls import MAX_REGIONS, Region
 from ..core import directions
 
-DISTANCE_M = 20.0  # from the centre, where a new region is put
+DISTANCE_M = 50.0  # from the centre, where a new region is put: far enough to be seen there from all of a scene
 _SIZE = 0.08  # of an empty, of its distance
 _LEAST_DISTANCE_M = 1e-3
 _HUE_STEP = 0.381966  # the golden section: every new hue is far from the ones before

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ...backend.protocol import bad_request
-from . import camera, photo, regions
+from . import camera, masks, photo, regions
 
 
 def conditions(scene: bpy.types.Scene) -> dict[str, Any]:
@@ -35,7 +35,11 @@ def prepare(scene: bpy.types.Scene, folder: Path) -> dict[str, Any]:
     if text:
         raise bad_request(f"{text}.")
     fields: dict[str, Any] = {}
-    if scene.skyloop.direct.only_camera:
+    direct = scene.skyloop.direct
+    if direct.motion_mask and direct.motion:
+        still = direct.motion_painted == "STILL"
+        fields["motion_mask"] = str(masks.write(scene, masks.MOTION, folder, inverted=still))
+    if direct.only_camera:
         fields["camera"] = camera.keys(scene)
         camera.measure(scene, fields["camera"])
     return fields

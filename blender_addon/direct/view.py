@@ -15,7 +15,7 @@ def direction(context: bpy.types.Context) -> tuple[float, float]:
     and the active camera's where there is no viewport. Raises ``SkyloopError`` where there is neither."""
     shown = context.region_data if context.area and context.area.type == "VIEW_3D" else None
     if shown is not None and shown.view_perspective != "CAMERA":
-        ahead = shown.view_matrix.inverted().to_3x3().col[2]
+        ahead = shown.view_rotation @ Vector((0.0, 0.0, 1.0))
     elif context.scene.camera is not None:
         ahead = context.scene.camera.matrix_world.col[2].xyz
     else:

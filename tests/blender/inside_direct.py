@@ -234,3 +234,171 @@ def shot(args: dict[str, Any]) -> Any:
         "problems": request.problems(),
         "share": scene.skyloop.direct.camera_share,
     }
+
+
+def _seen_at(sphere: bpy.types.Object, yaw_deg: float, pitch_deg: float) -> tuple[float, float]:
+    """The mask's coordinates (u, v) that somebody in the sphere's middle sees in a direction of the world."""
+    from mathutils.geometry import barycentric_transform
+
+    ahead = Vector(part("blender_addon.core.directions").direction(yaw_deg, pitch_deg))
+    local = sphere.matrix_world.to_3x3().inverted() @ ahead
+    hit, at, normal, index = sphere.ray_cast((0, 0, 0), local)
+    assert hit and normal.dot(local) < 0, "its faces look inward, so that they can be painted"
+    mesh = sphere.data
+    loops = list(mesh.polygons[index].loop_indices)
+    for a, b in zip(loops[1:], loops[2:], strict=False):
+        corners = [mesh.vertices[mesh.loops[i].vertex_index].co for i in (loops[0], a, b)]
+        flat = [Vector((*mesh.uv_layers.active.data[i].uv, 0)) for i in (loops[0], a, b)]
+        found = barycentric_transform(at, *corners, *flat)
+        if all(min(c[k] for c in flat) - 1e-4 <= found[k] <= max(c[k] for c in flat) + 1e-4 for k in (0, 1)):
+            return found.x, found.y
+    raise AssertionError("no corner is near")
+
+
+def _paint(image: bpy.types.Image, u: float, v: float, radius: float = 0.03) -> None:
+    """A square of white, as a brush leaves it."""
+    width, height = image.size
+    pixels = list(image.pixels)
+    for y in range(int((v - radius) * height), int((v + radius) * height)):
+        for x in range(int((u - radius / 2) * width), int((u + radius / 2) * width)):
+            start = (y * width + x % width) * image.channels
+            pixels[start : start + 3] = (1.0, 1.0, 1.0)
+    image.pixels = pixels
+    image.update()
+
+
+def _jobs(root: Path) -> list[dict[str, Any]]:
+    import json
+
+    found = sorted(root.glob("*/request.json"), key=lambda f: f.stat().st_mtime_ns)
+    return [json.loads(f.read_text(encoding="utf-8")) for f in found]
+
+
+def painted(args: dict[str, Any]) -> Any:
+    """Masks painted at known directions of the world, and what is asked of the backend for them."""
+    from inside import make_job, turn_until, use_fake
+
+    addon_utils.enable(MODULE, default_set=True)
+    session = use_fake(args["film"], "ok")
+    root = Path(args["root"])
+    bpy.context.preferences.addons[MODULE].preferences.output_folder = str(root)
+    scene = bpy.context.scene
+    scene.skyloop.front_deg = args["front_deg"]
+    source = Path(args["source"]) if args.get("source") else make_job(args["film"], root)
+    bpy.ops.skyloop.apply_world(job=str(source))
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    sphere = part("blender_addon.direct.painting").sphere_of(scene)
+    bpy.context.view_layer.update()
+    at = _seen_at(sphere, *args["direction"])
+    _paint(scene.skyloop.direct.edit_mask, *at)
+    bpy.ops.skyloop.paint_done()
+    scene.skyloop.auto_apply = False
+    assert bpy.ops.skyloop.reroll_painted() == {"FINISHED"}
+    scene.skyloop.direct.edit_prompt = "full moon"
+    assert bpy.ops.skyloop.edit_painted() == {"FINISHED"}
+    _camera(yaw_deg=args["direction"][0], pitch_deg=args["direction"][1])
+    assert bpy.ops.skyloop.reroll_view(radius_deg=20) == {"FINISHED"}
+    turn_until(session, lambda: len(session.queue.waiting) >= 0 and not session.busy)
+    session.close()
+    return {"uv": at, "source": str(source), "requests": _jobs(root)[-3:]}
+
+
+def paint_and_leave(args: dict[str, Any]) -> Any:
+    """Into painting from another mode and out again, kept and discarded, saved, undone."""
+    from inside import make_job, use_fake
+
+    addon_utils.enable(MODULE, default_set=True)
+    session = use_fake(args["film"], "ok")
+    scene, root, found = bpy.context.scene, Path(args["root"]), {}
+    cube, other = scene.objects["Cube"], scene.objects["Light"]
+    other.select_set(True)
+    bpy.context.view_layer.objects.active = cube
+    bpy.ops.object.mode_set(mode="EDIT")
+    names = [{d.name for d in data} for data in (bpy.data.objects, bpy.data.meshes, bpy.data.materials)]
+
+    def refusal(name: str, **arguments: Any) -> str:
+        try:
+            getattr(bpy.ops.skyloop, name)(**arguments)
+        except RuntimeError as error:
+            return str(error).strip()
+        return ""
+
+    def now() -> dict[str, Any]:
+        scene = bpy.context.scene
+        mask = scene.skyloop.direct.edit_mask
+        return {
+            "object": bpy.context.object.name,
+            "mode": bpy.context.mode,
+            "selected": sorted(t.name for t in bpy.context.selected_objects),
+            "left": [
+                sorted({d.name for d in data} - before)
+                for data, before in zip((bpy.data.objects, bpy.data.meshes, bpy.data.materials), names, strict=True)
+            ],
+            "painting": scene.skyloop.direct.painting,
+            "painted": bool(mask) and max(list(mask.pixels)[0::4]) > 0.5,
+            "kept": list(bpy.context.window_manager.keys()),
+        }
+
+    found["no sky"] = refusal("paint_mask", kind="EDIT")
+    found["before"] = now()
+    bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], root)))
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    found["painting"] = now()
+    found["twice"] = refusal("paint_mask", kind="EDIT")
+    bpy.ops.skyloop.paint_done()
+    found["nothing painted"] = refusal("reroll_painted")
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    _paint(scene.skyloop.direct.edit_mask, 0.5, 0.5)
+    bpy.ops.skyloop.paint_discard()
+    found["discarded"] = now()
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    _paint(scene.skyloop.direct.edit_mask, 0.5, 0.5)
+    bpy.ops.skyloop.paint_done()
+    found["done"] = now()
+    _paint(scene.skyloop.direct.edit_mask, 0.2, 0.5)  # in the Image Editor, and saved without a thought
+    bpy.ops.wm.save_as_mainfile(filepath=str(root / "painted.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(root / "painted.blend"))
+    mask = bpy.context.scene.skyloop.direct.edit_mask
+    pixels, (width, height) = mask.pixels[:], mask.size
+    found["saved"] = [pixels[4 * (height // 2 * width + round(u * width))] for u in (0.2, 0.5, 0.8)]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.ed.undo_push(message="start")
+    bpy.ops.skyloop.paint_mask("EXEC_DEFAULT", True, kind="MOTION")
+    bpy.ops.ed.undo()
+    found["undone"] = now()
+    bpy.ops.ed.redo()
+    found["redone"] = now()
+    bpy.ops.skyloop.paint_done("EXEC_DEFAULT", True)
+    found["done again"] = now()
+    import shutil
+
+    shutil.rmtree(bpy.context.scene.world.skyloop.job)
+    found["source gone"] = refusal("reroll_painted")
+    bpy.ops.skyloop.restore_world()
+    found["no sky any more"] = refusal("reroll_painted")
+    session.close()
+    return found
+
+
+def motion(args: dict[str, Any]) -> Any:
+    """How much moves where, in what is asked for."""
+    addon_utils.enable(MODULE, default_set=True)
+    scene, root = bpy.context.scene, Path(args["root"])
+    steering, masks = part("blender_addon.direct.request"), part("blender_addon.direct.masks")
+    direct, found = scene.skyloop.direct, {}
+    direct.motion = 0.5
+    found["half"] = [steering.conditions(scene), steering.prepare(scene, root)]
+    masks.ensure(scene, "MOTION")
+    try:
+        steering.prepare(scene, root)
+    except part("backend.protocol").SkyloopError as error:
+        found["empty"] = error.line
+    _paint(direct.motion_mask, 0.25, 0.75, 0.1)
+    found["moves"] = steering.prepare(scene, root)
+    direct.motion_painted = "STILL"
+    found["still"] = steering.prepare(scene, root)
+    direct.motion = 0.0
+    found["none"] = steering.prepare(scene, root)
+    bpy.ops.skyloop.mask_remove(kind="MOTION")
+    found["left"] = [image.name for image in bpy.data.images]
+    return found

@@ -1,4 +1,4 @@
-"""How a scene steers its sky: regions, the photo, the camera, masks; what a request says of them, and what is refused."""
+"""How a scene steers its sky: regions, the photo, the camera, masks; what a request says of it, what is refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from .conftest import Blender
@@ -127,3 +128,62 @@ def projected(key: dict[str, float], ahead: list[float], front_deg: float) -> tu
             x, z = c * x + s * z, c * z - s * x
     across = math.tan(math.radians(key["fov_deg"]) / 2)
     return 0.5 + x / y / across / 2, 0.5 + z / y / across * key["aspect"] / 2
+
+
+@pytest.mark.parametrize("front_deg, direction", [(0.0, (0, 0)), (90.0, (130, 35)), (-35.0, (-170, -50))])
+def test_a_mask_is_where_it_was_painted(
+    blender: Blender, tmp_path: Path, front_deg: float, direction: tuple[float, float]
+) -> None:
+    yaw, pitch = direction
+    found = blender.ask("direct:painted", root=tmp_path, front_deg=front_deg, direction=direction)
+    sky_yaw = turned(yaw, front_deg)
+    assert found["uv"] == [pytest.approx(0.5 + sky_yaw / 360, abs=1e-3), pytest.approx(0.5 + pitch / 180, abs=1e-3)]
+    reroll, edit, quick = found["requests"]
+    assert reroll["source"] == edit["source"] == quick["source"] == found["source"]
+    mask = picture(Path(reroll["mask"]))
+    rows, columns = np.nonzero(mask > 127)
+    assert mask.shape == (512, 1024) and 300 < len(rows) < 2000
+    assert rows.mean() == pytest.approx(512 * (0.5 - pitch / 180), abs=1.5), "the top is up"
+    around = np.angle(np.exp(2j * np.pi * (columns + 0.5) / 1024).mean()) / (2 * np.pi) % 1 * 1024
+    assert around == pytest.approx(1024 * (0.5 + sky_yaw / 360) % 1024, abs=1.5)
+    assert reroll["prompt"] == "aurora" and edit["prompt"] == "full moon" and reroll["seed"] != 7
+    assert quick["mask_at"] == [pytest.approx(sky_yaw, abs=0.01), pytest.approx(pitch, abs=0.01), 20]
+    for request in (reroll, edit, quick):
+        assert (request["width"], request["frames"], request["strength"]) == (256, 16, 1.0)
+
+
+def picture(path: Path) -> np.ndarray:
+    """The pixels (H, W) of a grey PNG."""
+    import cv2
+
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_painting_begins_and_ends_cleanly(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("direct:paint_and_leave", root=tmp_path)
+    before = found["before"]
+    assert before["mode"] == "EDIT_MESH" and before["left"] == [[], [], []]
+    assert "Generate or apply one" in found["no sky"]
+    painting = found["painting"]
+    assert painting["mode"] == "PAINT_TEXTURE" and painting["selected"] == [painting["object"]]
+    assert painting["painting"] == "EDIT" and painting["left"] == [["Skyloop Mask"]] * 3
+    assert "painted already" in found["twice"] and "Paint something first" in found["nothing painted"]
+    assert found["discarded"] == before
+    assert found["done"] == {**before, "painted": True}
+    assert found["saved"] == [1, 1, 0], "what is painted is in the .blend"
+    assert found["undone"]["left"] == [[], [], []] and found["undone"]["painting"] == ""
+    assert found["redone"]["painting"] == "MOTION" and found["redone"]["mode"] == "PAINT_TEXTURE"
+    assert found["done again"]["left"] == [[], [], []] and found["done again"]["mode"] == "OBJECT"
+    assert found["done again"]["object"] == "Cube" and found["done again"]["kept"] == []
+    assert "no longer" in found["source gone"] and "Generate it again" in found["source gone"]
+    assert "not a sky" in found["no sky any more"]
+
+
+def test_how_much_moves_where(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("direct:motion", root=tmp_path)
+    assert found["half"] == [{"motion": 0.5}, {}]
+    assert "Paint something first" in found["empty"]
+    moves, still = (picture(Path(found[name]["motion_mask"])) for name in ("moves", "still"))
+    assert moves[128, 256] == 255 and moves[400, 256] == moves[128, 700] == 0
+    assert (still == 255 - moves).all()
+    assert found["none"] == {} and "Skyloop Motion Mask" not in found["left"]
