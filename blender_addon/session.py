@@ -252,6 +252,8 @@ class BlenderSession(Session):
         """Apply a finished sky to the scene that asked for it when that disturbs nothing, or leave it to be offered."""
         if jobs.Purpose.of(job) is jobs.Purpose.CANDIDATE:
             self.finished.popleft()
+            self.archive = self.archive.with_candidate(job)
+            self.revision += 1
             return
         scene = self.target(job)
         wanted = scene is not None and scene.skyloop.auto_apply

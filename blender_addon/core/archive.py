@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...backend.jobs import folders, store
+from ...backend.jobs.index import card_of
 from ...backend.jobs.job_library import Entry, Library
 from ...backend.protocol import SkyloopError
 from . import jobs
@@ -40,6 +41,13 @@ class Archive:
     @property
     def used_bytes(self) -> int:
         return sum(job.bytes for job in self.all)
+
+    def with_candidate(self, folder: Path) -> Archive:
+        """With a candidate that has just been finished, so that it is seen before all is looked up again."""
+        if (card := card_of(folder)) is None or folder in [job.folder for job in self.candidates]:
+            return self
+        listed = Listed(folder, card, resumable=False, created_s=card.written_ns / 1e9, poster=folder / "poster.png")
+        return replace(self, candidates=[listed, *self.candidates])
 
     def without(self, gone: Collection[Path]) -> Archive:
         """The same but for these folders."""

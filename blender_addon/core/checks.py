@@ -264,4 +264,4 @@ def about(seconds: float) -> str:
 
 def amount(megabytes: float) -> str:
     """A size for people: 30 MB, 1.4 GB."""
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.3g} GB"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.2g} GB"

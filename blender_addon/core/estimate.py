@@ -1,35 +1,39 @@
-"""What a sky will take before it is made: time, memory and disk; from what earlier ones took."""
+"""What a sky will take before it is made: time, memory and disk; from what earlier ones took on this computer."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...backend.jobs.store import needed_bytes
+from ...backend.estimate import LATEST, Estimate, estimate, kind_of
+from ...backend.jobs.index import Card
 from ...backend.protocol import GenerateRequest
 
-
-@dataclass(frozen=True)
-class Estimate:
-    seconds: float
-    memory_mb: float
-    disk_mb: float
+__all__ = ["Estimate", "device_kind", "expected", "free_mb"]
 
 
-def device_kind(chosen: str, devices: Sequence[dict[str, Any]]) -> str:
-    """``cpu``, ``cuda`` or ``mps``: what computes, of those that the generator has found, best first."""
+def device_kind(chosen: str, devices: Sequence[dict[str, Any]], past: Sequence[Card]) -> str:
+    """``cpu``, ``cuda`` or ``mps``: what will compute. Where the choice is the generator's, the best ``devices`` it has
+    found; before it was started, what made the latest of the ``past`` skies, newest first."""
     if chosen != "auto":
         return chosen
-    return str(devices[0].get("id", "cpu")).partition(":")[0] if devices else "cpu"
+    if devices:
+        return str(devices[0].get("id", "cpu")).partition(":")[0]
+    return next((kind_of(card.device) for card in past if card.device), "cpu")
 
 
-def expected(request: GenerateRequest, device: str, past: Sequence[Any] = ()) -> Estimate:
-    pixels = request.width * request.height * request.frames
-    seconds = 10 + 30 * pixels / (512 * 256 * 16) * (request.steps or 12) / 12 * (2 if request.measure else 1)
-    return Estimate(seconds, 900 + 300 * pixels / (1024 * 512 * 16), needed_bytes(request) / 1e6)
+def expected(request: GenerateRequest, device: str, past: Sequence[Card]) -> Estimate:
+    """The estimate for a device of that kind, from the ``past`` skies, newest first."""
+    told = tuple(card for card in past if card.evaluations and kind_of(card.device) == device)
+    return _expected(request, device, told[:LATEST])
+
+
+@lru_cache(maxsize=256)  # a panel asks several times whenever it is drawn
+def _expected(request: GenerateRequest, device: str, past: tuple[Card, ...]) -> Estimate:
+    return estimate(request, device, past)
 
 
 def free_mb(folder: Path) -> float | None:

@@ -79,8 +79,9 @@ def new_seed(settings: Any) -> None:
 def estimate_of(request: GenerateRequest) -> Estimate:
     """What ``request`` will take on this computer."""
     now = session.current()
+    past = [job.card for job in now.history]
     devices = now.client.devices if now.client else ()
-    return expected(request, device_kind(request.device, devices), now.history)
+    return expected(request, device_kind(request.device, devices, past), past)
 
 
 def found_in(context: bpy.types.Context) -> list[Check]:

@@ -68,7 +68,8 @@ class SKYLOOP_PT_explore(SkyloopPanel, bpy.types.Panel):
         if cell.listed:
             self.draw_picture(layout, now.picture(cell.folder / "poster.png"))
             icon = "RADIOBUT_ON" if picked else "RADIOBUT_OFF"
-            button = layout.operator(SKYLOOP_OT_choose_candidate.bl_idname, icon=icon, depress=picked)
+            text = "Chosen" if picked else "Choose"
+            button = layout.operator(SKYLOOP_OT_choose_candidate.bl_idname, text=text, icon=icon, depress=picked)
             button.job = str(cell.folder)
         elif cell.running:
             self.draw_picture(layout, now.picture(now.preview, now.preview_edition))

@@ -39,9 +39,11 @@ def draw_running(layout: bpy.types.UILayout, now: session.BlenderSession) -> Non
     else:
         row.operator(SKYLOOP_OT_pause.bl_idname, text="", icon="PAUSE")
     row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X")
+    if task and Purpose.of(task.folder) is Purpose.CANDIDATE:
+        layout.label(text=tr("Candidate: {title}").format(title=task.title), translate=False)
+        return  # the grid of candidates shows the rest
     if task:
-        kind = tr("Candidate: {title}") if Purpose.of(task.folder) is Purpose.CANDIDATE else "{title}"
-        layout.label(text=kind.format(title=task.title), translate=False)
+        layout.label(text=task.title, translate=False)
         draw_phases(layout, now)
     if icon := now.picture(now.preview, now.preview_edition):
         layout.template_icon(icon_value=icon, scale=9.0)
@@ -67,7 +69,7 @@ def draw_phases(layout: bpy.types.UILayout, now: session.BlenderSession) -> None
 
 
 def draw_waiting(layout: bpy.types.UILayout, now: session.BlenderSession) -> None:
-    waiting = now.queue.waiting
+    waiting = [task for task in now.queue.waiting if Purpose.of(task.folder) is Purpose.SKY]  # others are in the grid
     if not waiting:
         return
     column = layout.column(align=True)

@@ -429,7 +429,7 @@ def explore(args: dict[str, Any]) -> Any:
     ops.more_candidates(count=2)
     found["more"] = [task.request.to_json() for task in session.queue.tasks]
     settle(session)
-    found["six"] = words_of()["explore"].count("[Choose]")
+    found["six"] = words_of()["explore"].count("[Cho")
     ops.discard_candidates()
     turn_until(session, lambda: session._scan is None)
     found["left"] = [job.folder == folder for job in session.candidates]

@@ -31,7 +31,7 @@ FINE = GenerateRequest(prompt="stars")
 def by_the_pixel(request: Any) -> Any:
     """A computer that makes a million pixels in ten seconds, and needs a byte of disk and ten of memory for each."""
     millions = request.width * request.height * request.frames / 1e6
-    return Estimate(seconds=10 * millions, memory_mb=10 * millions, disk_mb=millions)
+    return Estimate(seconds=10 * millions, memory_mb=10 * millions, disk_mb=millions, evaluations=1)
 
 
 def facts(request: Any = FINE, **others: Any) -> Any:
@@ -179,4 +179,4 @@ def test_times_are_said_as_people_say_them(seconds: float, text: str) -> None:
 
 
 def test_sizes_are_said_as_people_say_them() -> None:
-    assert [module.amount(mb) for mb in (30.4, 999, 1400, 12345)] == ["30 MB", "999 MB", "1.4 GB", "12.3 GB"]
+    assert [module.amount(mb) for mb in (30.4, 999, 1400, 12345)] == ["30 MB", "999 MB", "1.4 GB", "12 GB"]
