@@ -336,7 +336,7 @@ def paint_and_leave(args: dict[str, Any]) -> Any:
             ],
             "painting": scene.skyloop.direct.painting,
             "painted": bool(mask) and max(list(mask.pixels)[0::4]) > 0.5,
-            "kept": list(bpy.context.window_manager.keys()),
+            "kept": "skyloop_painting" in bpy.context.window_manager.keys(),
         }
 
     found["no sky"] = refusal("paint_mask", kind="EDIT")
