@@ -42,7 +42,8 @@ def point(image: bpy.types.Image, path: Path) -> None:
     if bpy.data.filepath:
         with contextlib.suppress(ValueError):  # another drive: only the absolute path leads there
             chosen = bpy.path.relpath(chosen)
-    image.filepath = chosen
+    if image.filepath != chosen:  # else Blender would open the film once more
+        image.filepath = chosen
 
 
 def place(image: bpy.types.Image) -> Path:
