@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .lighting import blurred
 from .media.pictures import read_picture
 from .protocol import GenerateRequest
 from .sampling import Image, Where, smoothstep
@@ -41,7 +42,7 @@ def soften(mask: np.ndarray, request: GenerateRequest) -> np.ndarray:
     width = round(HEIGHT * request.width / request.height)
     smaller = mask.shape[0] > HEIGHT
     mask = cv2.resize(mask, (width, HEIGHT), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    soft = _blurred_plane(mask, request.wrap) if request.flat else _blurred_sphere(mask)
+    soft = _blurred_plane(mask, request.wrap) if request.flat else blurred(mask, FEATHER_DEG)
     return smoothstep(torch.from_numpy((soft - 0.05) / 0.9)).numpy()
 
 
@@ -50,18 +51,3 @@ def _blurred_plane(mask: np.ndarray, wrap: bool) -> np.ndarray:
     pad = math.ceil(4 * sigma)
     wide = cv2.copyMakeBorder(mask, 0, 0, pad, pad, cv2.BORDER_WRAP if wrap else cv2.BORDER_REPLICATE)
     return cv2.GaussianBlur(wide, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[:, pad:-pad]
-
-
-def _blurred_sphere(mask: np.ndarray) -> np.ndarray:
-    """Equally wide in every direction: along each parallel by its spectrum, over as many more columns as the parallel
-    is shorter; then along the meridians, over the poles."""
-    height, width = mask.shape
-    parallel = np.cos(np.pi * ((np.arange(height) + 0.5) / height - 0.5))
-    waves = np.arange(width // 2 + 1) * math.radians(FEATHER_DEG)
-    gain = np.exp(-0.5 * (waves / parallel[:, None]) ** 2)
-    mask = np.fft.irfft(np.fft.rfft(mask, axis=1) * gain, width, axis=1).astype(np.float32)
-    sigma = height * FEATHER_DEG / 180
-    pad = math.ceil(4 * sigma)
-    beyond = np.roll(mask, width // 2, axis=1)
-    tall = np.concatenate([beyond[:pad][::-1], mask, beyond[-pad:][::-1]])
-    return cv2.GaussianBlur(tall, (1, 2 * pad + 1), sigmaX=1e-6, sigmaY=sigma)[pad:-pad]

@@ -2,6 +2,7 @@
 
 compose    the request's method denoises a canvas, window by window (:mod:`.methods`)
 decode     latents to frames, tile by tile, straight into the video file (:mod:`.decode`)
+light      how much of it comes from where, and from which sun (:mod:`.lighting`)
 measure    the quality figures, unless it is a draft, against single windows of the same model (:mod:`.measuring`)
 
 A job that was interrupted goes on from its folder: from the last checkpoint of its canvas (:mod:`.checkpoints`) and
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import __version__
+from . import __version__, lighting
 from .checkpoints import FOLDER, Pace, Saved, Shelf, UnusableStateError, resumed
 from .conditioning import encode_prompts
 from .decode import decode_frames, render
@@ -33,7 +34,7 @@ from .fields import Fields
 from .inputs import check_inputs, source_video
 from .jobs.store import is_file
 from .media.files import atomic_write, discard, is_real_folder, open_read, sweep_parts
-from .media.reading import MAX_BYTES
+from .media.reading import MAX_BYTES, read_frames
 from .media.segments import Segments
 from .media.stills import write_png
 from .memory import watched
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from .evaluation.spatial import ReferenceView
 
 PREVIEW_HEIGHT, PREVIEW_INTERVAL_S = 256, 1.0
-MOVIE, POSTER, RESULT = "sky.mp4", "poster.png", "result.json"
+MOVIE, POSTER, LIGHT, RESULT = "sky.mp4", "poster.png", lighting.FILE, "result.json"
 
 Steps = Generator[Event, None, Any]
 
@@ -59,7 +60,8 @@ def generate(
     reference: Sequence[ReferenceView] | None = None,
     pace: Pace | None = None,
 ) -> Generator[Event, None, None]:
-    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``result.json``, ``preview.png``.
+    """Generate ``request`` into the folder ``job``: ``sky.mp4``, ``poster.png``, ``light.json``, ``result.json``,
+    ``preview.png``.
 
     Yields ``phase`` and ``preview`` events and last a ``done`` event with the content of ``result.json``. Close the
     iterator to cancel; called again, it goes on from there. ``reference`` are single windows of the model to measure
@@ -95,6 +97,8 @@ def _generate(
     canvas, evaluations = yield from compose(task, job, shelf, clock)
     if not is_file(job / MOVIE):
         yield from write_movie(task, canvas, job, clock)
+    if not (request.flat or is_file(job / LIGHT)):
+        yield from write_light(request, job, clock)
     found: dict[str, Any] = {}
     if request.measure:
         from .measuring import measure  # with the libraries that only figures need: the first window comes sooner
@@ -110,7 +114,7 @@ def _generate(
         "evaluations": evaluations,
         "peak_memory_mb": engine.peak_memory_mb(model.device),
         "figures": found,
-        "files": {name: facts_of(job / name) for name in (MOVIE, POSTER)},
+        "files": {name: facts_of(job / name) for name in (MOVIE, POSTER, LIGHT) if is_file(job / name)},
     }
     atomic_write(job / RESULT, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     shelf.clear()
@@ -168,7 +172,7 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
             evaluations, seconds = _so_far(saved)
             clock.go_on(seconds)
         else:
-            for name in (RESULT, MOVIE, POSTER):  # of another request
+            for name in (RESULT, MOVIE, POSTER, LIGHT):  # of another request
                 discard(job / name)
             shelf.clear()
         now = replace(task, saved=saved)
@@ -220,6 +224,16 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
                     task.fields.release()
                     yield phase("decode", piece.done, piece.total, "tile")
         segments.join(job / MOVIE)
+
+
+def write_light(request: GenerateRequest, job: Path, clock: Clock) -> Steps:
+    """What the finished movie gives as light, into ``light.json``."""
+    with clock("light"):
+        moments: list[lighting.Moment] = []
+        for moment in lighting.watch(read_frames(job / MOVIE)):
+            moments.append(moment)
+            yield phase("light", len(moments), max(len(moments), request.frames), "frame")
+        lighting.write(job / LIGHT, moments, request.fps, loop=request.loop)
 
 
 def write_preview(model: VideoModel, clean: Canvas, request: GenerateRequest, job: Path) -> None:

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
             raise bad_request(f"--{name.replace('_', '-')} belongs to --suite.", "See: evaluate --help")
     if options.path is None:
         raise bad_request("There is nothing to evaluate.", "Give the path of a video, or --suite --out DIR.")
-    path = _video(options.path)
+    path = video_at(options.path)
     enter_runtime(argv)
     progress = Progress(sys.stderr)
     from ..evaluation import evaluate_file, report
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     return figures
 
 
-def _video(path: Path) -> Path:
+def video_at(path: Path) -> Path:
     """The video at ``path``, which may be a job folder. Raises ``SkyloopError(bad_request)`` when it cannot be read."""
     with contextlib.suppress(OSError):  # such as a name that is too long: opening it says so
         path = path / "sky.mp4" if path.is_dir() else path

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import evaluate, generate, jobs, models, serve, stdio
+from . import evaluate, generate, jobs, light, models, serve, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands)
     _add_evaluate(commands)
+    _add_light(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
@@ -119,6 +120,17 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--scorer", action="append", metavar="NAME=MODULE:CALLABLE",
         help="an outside score of each sky, such as CLIP; repeatable (see backend/evaluation/scorers.py)")  # fmt: skip
     _finish(command, evaluate.run)
+
+
+def _add_light(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "how much light a film gives from where, and where its sun is, into light.json beside it"
+    command = commands.add_parser("light", help=text, description=text, allow_abbrev=False)
+    command.add_argument(
+        "path", type=Path, metavar="PATH", help="a job folder, or an equirectangular film, ours or not"
+    )
+    command.add_argument("--loop", action=argparse.BooleanOptionalAction, default=True,
+        help="of a film that is not ours: the end leads into the start (default)")  # fmt: skip
+    _finish(command, light.run)
 
 
 def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -1,7 +1,7 @@
 """The job folder: the record of one generation on the disk. Standard library only.
 
-``request.json`` goes in; ``events.jsonl``, ``log.txt``, ``preview.png``, ``sky.mp4``, ``poster.png`` and
-``result.json`` come out. A folder with a ``result.json`` holds a finished result, and all its files belong to it.
+``request.json`` goes in; ``events.jsonl``, ``log.txt``, ``preview.png``, ``sky.mp4``, ``poster.png``, ``light.json``
+and ``result.json`` come out. A folder with a ``result.json`` holds a finished result, and all its files belong to it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..typed import parse_json
 from .folders import flush_names, usage_bytes
 from .migrations import migrate
 
-OUTPUTS = ("sky.mp4", "poster.png", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
+OUTPUTS = ("sky.mp4", "poster.png", "light.json", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
 QUEUED = ".queued"  # locked by the Blender that has the job in its queue
 _MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
 _MAX_RESULT_BYTES = 2 * _MAX_REQUEST_BYTES  # a request and the figures

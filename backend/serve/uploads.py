@@ -26,6 +26,7 @@ REQUEST = "request.json"
 OUTPUTS = {
     "sky.mp4": "video/mp4",
     "poster.png": "image/png",
+    "light.json": "application/json",
     "preview.png": "image/png",
     "result.json": "application/json",
     "log.txt": "text/plain; charset=utf-8",

@@ -51,13 +51,13 @@ def pixels(job: Path) -> np.ndarray:
 
 def test_the_folder_holds_the_result_and_nothing_half_made(make: Make) -> None:
     events, job = make(SMALL)
-    assert {f.name for f in job.iterdir()} == {"sky.mp4", "poster.png", "preview.png", "result.json"}
+    assert {f.name for f in job.iterdir()} == {"sky.mp4", "poster.png", "light.json", "preview.png", "result.json"}
     result = json.loads((job / "result.json").read_text())
     assert events[-1].type == "done"
     assert events[-1].data["result"] == result
     assert result["request"] == SMALL.to_json()
     assert {"seam", "loop", "detail", "motion"} <= set(result["figures"])
-    assert set(result["seconds"]) == {"load", "layout", "checkpoint", "preview", "decode", "measure"}
+    assert set(result["seconds"]) == {"load", "layout", "checkpoint", "preview", "decode", "light", "measure"}
     about = probe(job / "sky.mp4")
     assert (about["width"], about["height"], about["frames"], about["fps"]) == (256, 128, 16, 8.0)
     assert read_image(job / "poster.png").shape == (128, 256, 3)

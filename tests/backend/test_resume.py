@@ -38,11 +38,12 @@ class CountingEngine(OracleEngine):
         return sum(shape[0] for shape, _, _ in self.oracle.calls)
 
 
-def essence(job: Path) -> tuple[bytes, bytes, dict[str, Any]]:
+def essence(job: Path) -> tuple[bytes, bytes, bytes, dict[str, Any]]:
     """What must not depend on interruptions."""
     result = json.loads((job / "result.json").read_text())
     kept = {k: v for k, v in result.items() if k not in ("seconds", "peak_memory_mb")}
-    return (job / "sky.mp4").read_bytes(), (job / "poster.png").read_bytes(), kept
+    light = (job / "light.json").read_bytes() if (job / "light.json").exists() else b""
+    return (job / "sky.mp4").read_bytes(), (job / "poster.png").read_bytes(), light, kept
 
 
 def events(request: GenerateRequest, job: Path, engine: OracleEngine | None = None) -> Generator[Event, None, None]:
@@ -113,7 +114,7 @@ def test_the_figures_are_those_of_an_undisturbed_job(tmp_path: Path) -> None:
     interrupt(events(SMALL, tmp_path / "cut"), total - 2)
     list(events(SMALL, tmp_path / "cut"))
     assert essence(tmp_path / "cut") == essence(tmp_path / "whole")
-    assert essence(tmp_path / "cut")[2]["figures"]["seam"] > 0
+    assert essence(tmp_path / "cut")[3]["figures"]["seam"] > 0
 
 
 @pytest.fixture
