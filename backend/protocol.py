@@ -326,7 +326,7 @@ LAST_EVENTS = frozenset({"done", "failed", "cancelled"})
 """One of these ends every accepted job."""
 REQUEST_TYPES = frozenset({"generate", "cancel", "move", "pause", "resume", "unload", "probe", "shutdown"})
 _EXAMPLE = 'Send one such as {"type": "probe"}.'
-_NEWER = "The add-on may be newer than this backend: use Install Anew to bring them together."
+_NEWER = "The add-on may be newer than this backend: use Repair to bring them together."
 
 
 def finite(value: Any) -> Any:

@@ -69,7 +69,7 @@ class Installer(Work):
         self._make_venv(env, base.path)
         wheels, folder = self._plan(env, build)
         self.download(env, wheels, folder)
-        self._install(env, wheels, folder)
+        self.unpack(env, wheels, folder)
         if below:
             layer(env, below)
         shutil.copyfile(folder / PLAN, env / PLAN)
@@ -173,7 +173,8 @@ class Installer(Work):
             before += size
         self.phase("download", total_mb, total_mb, "MB")
 
-    def _install(self, env: Path, wheels: list[fetch.Wheel], folder: Path) -> None:
+    def unpack(self, env: Path, wheels: list[fetch.Wheel], folder: Path) -> None:
+        """Install what is downloaded."""
         files = [wheel.path(folder) for wheel in wheels]
         unpacked = sum(unpacked_bytes(file) for file in files)
         self.check_space(1.02 * unpacked / 1e9)

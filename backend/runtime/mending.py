@@ -9,7 +9,7 @@ from typing import Any
 
 from ..protocol import ErrorKind, SkyloopError
 from . import fetch, interpreter, records
-from .install import Installer, pip
+from .install import Installer
 from .places import BROKEN, PLAN, READY, python_in, read_document, site_of
 
 TELL_EVERY_S = 0.2
@@ -108,12 +108,16 @@ def _bring_back(job: Installer, env: Path, site: Path, wheels: list[fetch.Wheel]
     folder.mkdir(parents=True, exist_ok=True)
     job.download(env, wheels, folder)
     have = records.packages(site)
-    for wheel in wheels:  # pip cannot take away what has lost its list; it writes over whatever is there
+    for wheel in wheels:  # pip cannot take away what has lost its list
         if info := have.get(records.normal(wheel.name)):
-            shutil.rmtree(info)
-    files = [wheel.path(folder) for wheel in wheels]
-    job.phase("install", 0, 0, "MB")
-    command = [*pip(env), "install", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir", *files]
-    job.command(command, "Installing the downloaded packages failed.")
-    job.phase("install", 1, 1, "MB")
+            _take_away(env, info)
+    job.unpack(env, wheels, folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_away(env: Path, info: Path) -> None:
+    """Remove a package's files, as far as its list names them."""
+    for entry in records.entries(info) or ():
+        if env.resolve() in entry.path.resolve().parents:
+            entry.path.unlink(missing_ok=True)
+    shutil.rmtree(info, ignore_errors=True)

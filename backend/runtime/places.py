@@ -83,9 +83,15 @@ def spec_of(env: str) -> Spec:
 
 
 def home() -> Path:
-    """The folder for runtimes: ``SKYLOOP_HOME``, else the user's data folder; the same for every Blender version."""
+    """The folder for runtimes: ``SKYLOOP_HOME``, else the user's data folder; the same for every Blender version.
+
+    Within one of its environments it is that one's: Blender's preferences may name a folder that nothing else does.
+    """
     if chosen := os.environ.get("SKYLOOP_HOME"):
         return Path(chosen).expanduser().absolute()
+    prefix = Path(sys.prefix)
+    if prefix.parent.name == "envs" and (prefix / READY).exists():
+        return prefix.parents[1]
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Skyloop"
     if sys.platform == "darwin":

@@ -276,5 +276,5 @@ def _unloadable(error: Exception) -> Exception:
     return SkyloopError(
         ErrorKind.INTERNAL,
         f"The generator's libraries cannot be loaded ({reason}).",
-        "Use Install Anew in the Skyloop preferences, or remove the folder of its runtime.",
+        "Use Repair in the Skyloop preferences, or remove the folder of its runtime.",
     )

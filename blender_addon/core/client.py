@@ -95,7 +95,7 @@ class BackendClient:
             raise SkyloopError(
                 ErrorKind.INTERNAL,
                 f"The generator could not be started: {error.strerror or error}.",
-                "Use Install Anew in the Skyloop preferences.",
+                "Use Repair in the Skyloop preferences.",
             ) from error
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._commands = LineWriter(self._process.stdin)
@@ -172,7 +172,7 @@ class BackendClient:
             return LostError(
                 ErrorKind.INTERNAL,
                 f"The generator did not answer within {self._hello_timeout_s:.0f} seconds of its start.",
-                "Try again; if it stays so, use Install Anew in the Skyloop preferences.",
+                "Try again; if it stays so, use Repair in the Skyloop preferences.",
             )
         if self._deaf or (self.ready and now_s - self._heard_s > self._silence_timeout_s):
             return LostError(
@@ -234,7 +234,7 @@ class BackendClient:
             raise LostError(
                 ErrorKind.INTERNAL,
                 f"The generator is older than this add-on (protocol {spoken}, not {PROTOCOL_VERSION}).",
-                "Use Install Anew in the Skyloop preferences, which brings it up to date.",
+                "Use Repair in the Skyloop preferences, which brings it up to date.",
             )
         devices = hello.data.get("devices")
         self.devices = [d for d in devices if isinstance(d, dict)] if isinstance(devices, list) else []

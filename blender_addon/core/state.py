@@ -22,8 +22,8 @@ class State(StrEnum):
 
 GENERATING = frozenset({State.STARTING, State.RUNNING, State.CANCELLING})
 LABELS = {
-    State.NOT_INSTALLED: "The generator is not installed",
-    State.INSTALLING: "Installing the generator",
+    State.NOT_INSTALLED: "The generator is not set up",
+    State.INSTALLING: "Setting up the generator",
     State.READY: "Ready",
     State.STARTING: "Starting the generator",
     State.RUNNING: "Generating",

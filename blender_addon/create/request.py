@@ -111,7 +111,7 @@ def _runtime(now: session.BlenderSession) -> Check | None:
         return Check("installing", "setup", Severity.ERROR, f"{now.label}: wait for it, or cancel it")
     if not now.not_installed:
         return None
-    text = "The generator is not installed yet: press Install"
+    text = "The generator is not set up yet: press Set Up Skyloop"
     if bpy.app.online_access:
         return Check("setup", "setup", Severity.ERROR, text, Fix("Install Generator", operator="skyloop.install"))
     fix = Fix("Open Preferences", operator="screen.userpref_show", arguments={"section": "SYSTEM"})

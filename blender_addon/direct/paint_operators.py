@@ -106,7 +106,7 @@ class _Anew:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        reason = "The generator is not installed yet: press Install" if now.not_installed else ""
+        reason = "The generator is not set up yet: press Set Up Skyloop" if now.not_installed else ""
         reason = reason or edit.why_not(context.scene)
         cls.poll_message_set(reason)
         return not reason

@@ -144,7 +144,7 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set("The generator is not installed yet: press Install")
+        cls.poll_message_set("The generator is not set up yet: press Set Up Skyloop")
         return not now.installing and not now.not_installed
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

@@ -135,7 +135,7 @@ class SKYLOOP_OT_resume_job(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Install first")
+        cls.poll_message_set(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Set Up Skyloop first")
         return not now.installing and not now.not_installed
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -3,6 +3,7 @@
 The preferences draw the same. Drawing reads what the last survey found; it looks at nothing itself.
 """
 
+import textwrap
 from pathlib import Path
 
 import bpy
@@ -26,6 +27,7 @@ from .operators import (
     size_text,
 )
 
+NAME_SHARE = 0.38  # of the width
 STEPS = ("venv", "plan", "download", "install", "self-test")
 SAID = {
     Stage.NONE: "Skyloop makes skies on this computer. It needs its generator for that: one download, and from then on "
@@ -128,12 +130,12 @@ def _draw_costs(layout: bpy.types.UILayout, context: bpy.types.Context, facts: S
     left = max(0, facts.download_mb - facts.have_mb)
     if facts.have_mb:
         amount = tr("{left}, {have} is here").format(left=size_text(left), have=size_text(facts.have_mb))
-        _fact(column, "Still to Load", amount)
+        _fact(column, context, "Still to Load", amount)
     else:
-        _fact(column, "Download", size_text(left))
-    _fact(column, "Takes", size_text(facts.disk_mb))
-    _fact(column, "Free There", tr("not known") if facts.free_mb < 0 else size_text(facts.free_mb))
-    _fact(column, "Computes On", facts.accelerator)
+        _fact(column, context, "Download", size_text(left))
+    _fact(column, context, "Takes", size_text(facts.disk_mb))
+    _fact(column, context, "Free There", tr("not known") if facts.free_mb < 0 else size_text(facts.free_mb))
+    _fact(column, context, "Computes On", facts.accelerator)
     draw_folder(layout.column(), facts)
     if not facts.writable:
         _warn(layout, context, "You may not write to this folder. Choose another one.")
@@ -173,10 +175,10 @@ def draw_generator(layout: bpy.types.UILayout, context: bpy.types.Context, now: 
         return
     column = layout.column(align=True)
     if facts.home != (places.runtime_home() or home()):
-        _fact(column, "Moved To", str(facts.home))
-    _fact(column, "Computes On", facts.accelerator)
+        _fact(column, context, "Moved To", str(facts.home))
+    _fact(column, context, "Computes On", facts.accelerator)
     for name, mb in (("Generator", facts.size_mb), ("Downloads", facts.downloads_mb), ("Skies", facts.skies_mb)):
-        _fact(column, name, size_text(mb))
+        _fact(column, context, name, size_text(mb))
     row = layout.row(align=True)
     row.operator(SKYLOOP_OT_move_generator.bl_idname, text="Move...", icon="FILE_FOLDER")
     row.operator(SKYLOOP_OT_repair.bl_idname, icon="TOOL_SETTINGS")
@@ -191,12 +193,17 @@ def draw_older(layout: bpy.types.UILayout, facts: Survey) -> None:
         layout.operator(SKYLOOP_OT_remove_generator.bl_idname, text=text, icon="TRASH").old = True
 
 
-def _fact(layout: bpy.types.UILayout, name: str, value: str) -> None:
-    split = layout.split(factor=0.38)
+def _fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, value: str) -> None:
+    """A name and its value beside it, over as many lines as it takes."""
+    split = layout.split(factor=NAME_SHARE)
     left = split.row()
     left.alignment, left.active = "RIGHT", False
     left.label(text=name)
-    split.label(text=value, translate=False)
+    column = split.column(align=True)
+    region, scale = context.region, context.preferences.system.ui_scale
+    width = region.width / scale if region else 300.0
+    for line in textwrap.wrap(value, max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0))):
+        column.label(text=line, translate=False)
 
 
 def _warn(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:

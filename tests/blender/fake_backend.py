@@ -176,7 +176,7 @@ def main() -> None:
     hello = {"protocol": {"old": 0, "new": 99}.get(MODE, 1), "version": "fake"}
     say("hello", **hello, devices=[])
     if MODE == "broken":
-        say("failed", kind="internal", message="torch cannot be loaded.", hint="Use Install Anew.")
+        say("failed", kind="internal", message="torch cannot be loaded.", hint="Use Repair.")
         sys.exit(1)
     threading.Thread(target=heartbeat, daemon=True).start()
     time.sleep(0.05)

@@ -110,12 +110,12 @@ def test_switching_the_extension_off_ends_the_process(blender: Blender) -> None:
 
 def test_a_button_that_cannot_be_pressed_says_why(blender: Blender) -> None:
     found = blender.ask("greyed_out")
-    assert found["installed"] is False and "not installed" in found["not_installed"]
+    assert found["installed"] is False and "not set up" in found["not_installed"]
     assert "prompt is empty" in found["empty"]
     assert "multiple of 32" in found["odd"]
     assert found["fine"] == ""
     assert found["busy"] == "", "another sky can be asked for meanwhile"
-    assert "Installing" in found["installing"]
+    assert "Setting up" in found["installing"]
     assert found["online"] is False and found["can_install"] is False
 
 

@@ -61,7 +61,7 @@ def test_the_process_serves_a_second_job(make_session, tmp_path: Path) -> None:
         ("crash", "internal", "exit code 3"),
         ("kill", "out_of_memory", "memory"),
         ("oom", "out_of_memory", "9 GB"),
-        ("old", "internal", "is older than this add-on (protocol 0, not 1). Use Install Anew"),
+        ("old", "internal", "is older than this add-on (protocol 0, not 1). Use Repair"),
         ("new", "internal", "is newer than this add-on (protocol 99, not 1). Update the add-on"),
         ("broken", "internal", "torch cannot be loaded"),
     ],

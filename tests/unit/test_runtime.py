@@ -330,6 +330,7 @@ def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, platform: str, envi
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(places.sys, "platform", platform)
+    monkeypatch.setattr(places.sys, "prefix", "/usr")
     assert str(runtime.home()) == want.format(home=Path.home())
 
 
@@ -557,6 +558,16 @@ def test_a_half_done_set_up_is_half(world: World) -> None:
     with pytest.raises(SkyloopError, match="cancelled"):
         runtime.ensure(cancelled=lambda: next(deadline, True))
     assert runtime.status()["condition"] == "half"
+
+
+def test_within_an_environment_its_own_home_is_the_default(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = world.ensure().parents[1]
+    monkeypatch.delenv("SKYLOOP_HOME")
+    assert not runtime.inside() and runtime.home() != world.home
+    monkeypatch.setattr(sys, "prefix", str(env))
+    assert runtime.home() == world.home
+    monkeypatch.setattr(runtime, "sys", type("Sys", (), {"prefix": str(env), "version_info": (3, 11, 7)}))
+    assert runtime.inside()
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
