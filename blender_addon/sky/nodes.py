@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 VERSION = 1  # of what is inside the group; an older one is made anew when its file is opened
 VERSION_KEY = "skyloop_version"
@@ -22,7 +23,7 @@ class Slider:
 
     name: str
     description: str
-    default: float | tuple[float, ...] = 0.0
+    default: Any = 0.0  # a number, or four of a colour
     low: float = 0.0
     high: float = 1.0
     angle: bool = False
@@ -106,6 +107,17 @@ def slider(world: bpy.types.World, name: str) -> bpy.types.NodeSocket | None:
     """An input of the group in a World: what its panel shows, and what can be keyed."""
     node = node_of(world)
     return node.inputs.get(name) if node else None
+
+
+def value(world: bpy.types.World, name: str) -> float:
+    """What a slider stands at; what it stands at in a new sky where its node is gone."""
+    socket = slider(world, name)
+    return float(socket.default_value if socket else next(s.default for s in SLIDERS if s.name == name))
+
+
+def set_value(world: bpy.types.World, name: str, value: float) -> None:
+    if socket := slider(world, name):
+        socket.default_value = value
 
 
 def upgrade_all() -> None:
@@ -307,3 +319,16 @@ class _Wiring:
     def brightest(self, colour: Value) -> Value:
         red, green, blue = self.xyz_of(colour)
         return self.math("MAXIMUM", self.math("MAXIMUM", red, green), blue)
+
+
+@persistent
+def _after_load(*_arguments: object) -> None:
+    upgrade_all()
+
+
+def register() -> None:
+    bpy.app.handlers.load_post.append(_after_load)
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_after_load)

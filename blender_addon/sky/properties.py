@@ -39,6 +39,13 @@ class SKYLOOP_PG_world(bpy.types.PropertyGroup):
         update=_play,
     )
     reverse: BoolProperty(name="Backwards", description="Play the film from its end to its beginning", update=_play)
+    missing: BoolProperty(name="Missing", description="The film was not there when it was last looked for")
+    sun: PointerProperty(type=bpy.types.Object, name="Sun Lamp", description="The lamp that stands for this sky's sun")
+    sun_made_for: StringProperty(name="Lamp Made For", description="The choices that the lamp was made with")
+    brightness: FloatProperty(
+        name="Brightness",
+        description="Light on level ground, as a share of what a sky that is white all around gives; 0 is not measured",
+    )
     replaced: BoolProperty(name="Replaced", description="There was a World before this sky")
     previous: PointerProperty(type=bpy.types.World, name="Previous World", description="The World before any sky")
     previous_fake_user: BoolProperty(name="Was Protected", description="Whether that World had a fake user")

@@ -39,6 +39,7 @@ def build(name: str, shown: Film, *, front_deg: float) -> bpy.types.World:
         timeline.set_up(world, film.length(image, shown.frames))
         world.skyloop.is_sky = True
         set_front(world, front_deg)
+        _be_quick(world, image)
     except BaseException:
         bpy.data.worlds.remove(world)
         if group:
@@ -46,6 +47,12 @@ def build(name: str, shown: Film, *, front_deg: float) -> bpy.types.World:
         bpy.data.images.remove(image)
         raise
     return world
+
+
+def _be_quick(world: bpy.types.World, image: bpy.types.Image) -> None:
+    """Let Cycles' map of where light comes from be as fine as the film, not finer: it is made anew for each frame."""
+    if cycles := getattr(world, "cycles", None):  # Cycles may be switched off
+        cycles.sampling_method, cycles.sample_map_resolution = "MANUAL", min(max(256, image.size[0]), 2048)
 
 
 def discard(world: bpy.types.World) -> None:

@@ -1,0 +1,189 @@
+"""The film of a sky: found again when it is missing, written as pictures, kept as an asset."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from ...backend.protocol import SkyloopError
+from ..ui import refused
+from . import asset, missing, sequence, work, world
+from .light_operators import OfSky
+
+
+class SKYLOOP_OT_find_film(OfSky, bpy.types.Operator):
+    """Look for the film of this sky beside the file and among your skies"""
+
+    bl_idname = "skyloop.find_film"
+    bl_label = "Find"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            missing.relocate(context.scene.world, missing.find(context.scene.world))
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_choose_film(OfSky, bpy.types.Operator):
+    """Choose the film that this sky shows"""
+
+    bl_idname = "skyloop.choose_film"
+    bl_label = "Choose File..."
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(name="Film", description="A 360° movie or picture", subtype="FILE_PATH")
+    filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            missing.relocate(context.scene.world, Path(bpy.path.abspath(self.filepath)))
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_write_sequence(OfSky, bpy.types.Operator):
+    """Write the film as numbered pictures and show those instead of the movie. Blender stays usable"""
+
+    bl_idname = "skyloop.write_sequence"
+    bl_label = "Use as Image Sequence"
+    bl_options = {"REGISTER"}  # No UNDO: it writes files; showing them is an operator of its own.
+
+    file_format: EnumProperty(
+        name="Format", description="Of the pictures", items=[(k, n, t) for k, n, t in sequence.FORMATS]
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            sequence.write(context.scene.world, self.file_format)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_show_sequence(bpy.types.Operator):
+    """Show the numbered pictures in a folder instead of the movie"""
+
+    bl_idname = "skyloop.show_sequence"
+    bl_label = "Show Image Sequence"
+    bl_options = {"REGISTER", "UNDO"}
+
+    world: StringProperty(name="World", description="The sky; empty is that of the scene", options={"SKIP_SAVE"})
+    folder: StringProperty(name="Folder", description="Where the pictures are", subtype="DIR_PATH")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        sky = bpy.data.worlds.get(self.world) if self.world else context.scene.world
+        if not world.is_sky(sky):
+            self.report({"ERROR"}, "This World is not a Skyloop sky.")
+            return {"CANCELLED"}
+        try:
+            sequence.show(sky, Path(bpy.path.abspath(self.folder)))
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_show_movie(OfSky, bpy.types.Operator):
+    """Show the movie again instead of its pictures"""
+
+    bl_idname = "skyloop.show_movie"
+    bl_label = "Use as Movie"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            sequence.show_movie(context.scene.world)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_cancel_work(bpy.types.Operator):
+    """Stop this work"""
+
+    bl_idname = "skyloop.cancel_work"
+    bl_label = "Cancel"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        work.cancel()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_dismiss_work(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "skyloop.dismiss_work"
+    bl_label = "Dismiss"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        work.dismiss()
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
+    """Put this sky into an asset library, to drag it into other files. The open file stays as it is"""
+
+    bl_idname = "skyloop.save_asset"
+    bl_label = "Save as Asset"
+    bl_options = {"REGISTER"}  # No UNDO: only files are written.
+
+    library: StringProperty(name="Library", description="The asset library that gets the sky")
+    copy_film: BoolProperty(
+        name="Copy the Film",
+        description="Put the film beside the asset; else the asset needs it where it is now",
+        default=True,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        known = context.preferences.filepaths.asset_libraries
+        cls.poll_message_set("There is no asset library yet: add one in Preferences > File Paths > Asset Libraries")
+        return any(item.path for item in known)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.library = self.library or next(iter(asset.libraries()), "")
+        self.copy_film = not sequence.is_sequence(context.scene.world)  # pictures may be gigabytes
+        return context.window_manager.invoke_props_dialog(self)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop_search(self, "library", context.preferences.filepaths, "asset_libraries")
+        layout.prop(self, "copy_film")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        known = asset.libraries()
+        chosen = self.library or next(iter(known), "")
+        if chosen not in known:
+            self.report({"ERROR"}, f"The folder of the asset library {chosen} is not there. Choose another library.")
+            return {"CANCELLED"}
+        try:
+            made = asset.save(context.scene.world, known[chosen], copy_film=self.copy_film)
+        except SkyloopError as error:
+            return refused(self, error)
+        self.report({"INFO"}, f"Saved in {chosen}: {made.stem}")
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SKYLOOP_OT_find_film,
+    SKYLOOP_OT_choose_film,
+    SKYLOOP_OT_write_sequence,
+    SKYLOOP_OT_show_sequence,
+    SKYLOOP_OT_show_movie,
+    SKYLOOP_OT_cancel_work,
+    SKYLOOP_OT_dismiss_work,
+    SKYLOOP_OT_save_asset,
+)

@@ -1,0 +1,170 @@
+"""The light of a sky: its sun, a lamp for it, and how bright it all is."""
+
+from collections.abc import Callable
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty
+
+from ...backend.protocol import SkyloopError
+from ..ui import refused, tr
+from . import lamp, light, nodes, work, world
+
+
+class OfSky:
+    """What needs a sky in the World, with its node."""
+
+    poll_message_set: Callable[[str], None]  # an operator's own
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        sky = context.scene.world
+        if not world.is_sky(sky):
+            cls.poll_message_set("The World of this scene is not a Skyloop sky")
+            return False
+        if sky.library:
+            cls.poll_message_set("The World is linked from another file: make it local first")
+            return False
+        cls.poll_message_set("The Skyloop node was taken out of this World: apply the sky again")
+        return nodes.node_of(sky) is not None
+
+
+class SKYLOOP_OT_find_sun(OfSky, bpy.types.Operator):
+    """Find the sun in the film and make it as bright as suns are, without making clouds brighter"""
+
+    bl_idname = "skyloop.find_sun"
+    bl_label = "Brighten the Sun"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            lamp.find_sun(context.scene.world)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_add_sun_lamp(OfSky, bpy.types.Operator):
+    """Make a sun lamp of the film's sun, with its direction, colour and strength over the loop, for crisp shadows.
+    Pressed again, it updates the lamp"""
+
+    bl_idname = "skyloop.add_sun_lamp"
+    bl_label = "Add Sun Lamp"
+    bl_options = {"REGISTER", "UNDO"}
+
+    soften: BoolProperty(
+        name="Take It Out of the Sky",
+        description="Let the sky give no light where the lamp does, so that it does not count twice",
+        default=True,
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        sky = context.scene.world
+        try:
+            lamp.add(context.scene, sky, soften=self.soften)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_measure_light(OfSky, bpy.types.Operator):
+    """Look at every frame of the film, so that the sun lamp can follow its sun. Blender stays usable"""
+
+    bl_idname = "skyloop.measure_light"
+    bl_label = "Follow the Sun"
+    bl_options = {"REGISTER"}  # No UNDO: it writes a file beside the film; the lamp is updated by its own operator.
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        sky = context.scene.world
+        scene_uid, sky_uid = context.scene.session_uid, sky.session_uid
+
+        def update() -> None:
+            # Looked up again, as undo or another file may have come between.
+            scene = next((s for s in bpy.data.scenes if s.session_uid == scene_uid), None)
+            if scene and scene.world and scene.world.session_uid == sky_uid and lamp.lamp_of(scene.world):
+                soften = nodes.value(scene.world, "Lamp") > 0.0
+                with bpy.context.temp_override(scene=scene):
+                    bpy.ops.skyloop.add_sun_lamp("EXEC_DEFAULT", True, soften=soften)
+
+        try:
+            work.start("Looking at the light", work.command("light", sky.skyloop.job), update)
+        except SkyloopError as error:
+            return refused(self, error)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_remove_sun_lamp(OfSky, bpy.types.Operator):
+    """Take the sun lamp away and give its light back to the sky"""
+
+    bl_idname = "skyloop.remove_sun_lamp"
+    bl_label = "Remove Sun Lamp"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        lamp.remove(context.scene.world)
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_check_brightness(OfSky, bpy.types.Operator):
+    """Measure how much light the sky gives to level ground, and which exposure fits"""
+
+    bl_idname = "skyloop.check_brightness"
+    bl_label = "Measure Brightness"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        sky = context.scene.world
+        try:
+            sky.skyloop.brightness = share = light.brightness(sky)
+        except SkyloopError as error:
+            return refused(self, error)
+        self.report({"INFO"}, sentence(share))
+        return {"FINISHED"}
+
+
+class SKYLOOP_OT_match_brightness(OfSky, bpy.types.Operator):
+    """Expose the scene, or light it, so that a grey card on the ground looks as it should"""
+
+    bl_idname = "skyloop.match_brightness"
+    bl_label = "Match Brightness"
+    bl_options = {"REGISTER", "UNDO"}
+
+    by: EnumProperty(
+        name="By",
+        description="What is changed",
+        items=(
+            ("EXPOSURE", "Exposure", "Of the scene: the picture of the sky becomes brighter or darker too"),
+            ("LIGHTING", "Lighting", "Of the sky: its picture stays as it is"),
+        ),
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene, sky = context.scene, context.scene.world
+        try:
+            share = light.brightness(sky)
+        except SkyloopError as error:
+            return refused(self, error)
+        if self.by == "EXPOSURE":
+            scene.view_settings.exposure = light.exposure_ev(share)
+        else:
+            factor = 2.0 ** (light.exposure_ev(share) - scene.view_settings.exposure)
+            nodes.set_value(sky, "Lighting", nodes.value(sky, "Lighting") * factor)
+            share = light.brightness(sky)
+        sky.skyloop.brightness = share
+        return {"FINISHED"}
+
+
+def sentence(share: float) -> str:
+    """How bright a sky is: in words, as a share of a white dome, and in stops."""
+    text = tr("Like {words}: {share} of a white dome; a grey card needs exposure {stops} EV.")
+    stops = light.exposure_ev(share)
+    return text.format(words=tr(light.words(share)), share=f"{share:.2g}", stops=f"{stops:+.1f}")
+
+
+CLASSES = (
+    SKYLOOP_OT_find_sun,
+    SKYLOOP_OT_add_sun_lamp,
+    SKYLOOP_OT_measure_light,
+    SKYLOOP_OT_remove_sun_lamp,
+    SKYLOOP_OT_check_brightness,
+    SKYLOOP_OT_match_brightness,
+)
