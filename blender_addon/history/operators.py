@@ -1,5 +1,6 @@
 """What can be done with a sky that was made earlier."""
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,7 @@ class SKYLOOP_OT_free_space(bpy.types.Operator):
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.keep_mb = int(session.current().archive.used_bytes / 2e6)
+        self.keep_mb = math.ceil(session.current().archive.used_bytes / 2e6)  # half of it
         ask = context.window_manager.invoke_props_dialog
         return ask(self, width=340, title=self.bl_label, confirm_text="Delete")
 
@@ -135,8 +136,8 @@ class SKYLOOP_OT_free_space(bpy.types.Operator):
             layout.label(text=tr("Nothing to delete: {size} in all").format(size=used), translate=False)
             return
         freed = size_text(sum(job.bytes for job in goes))
-        text = tr("Deletes {count} of {size}, {freed}. This cannot be undone:")
-        layout.label(text=text.format(count=len(goes), size=used, freed=freed), icon="WARNING", translate=False)
+        text = tr("Deletes {count}: {freed} of {size}. This cannot be undone:")
+        layout.label(text=text.format(count=len(goes), size=used, freed=freed), icon="ERROR", translate=False)
         column = layout.column(align=True)
         column.scale_y = 0.8
         for job in goes[:MAX_ROWS]:

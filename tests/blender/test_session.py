@@ -137,3 +137,58 @@ def test_every_situation_can_be_drawn_and_says_what_it_is(blender: Blender, tmp_
     assert "Finished skies appear here" in found["idle"]["history"]
     assert "northern lights" in found["done"]["history"] and "[Apply to World]" in found["done"]["history"]
     assert "[Set Up Skyloop]" in found["not_installed"]["preferences"]
+
+
+def test_a_sky_that_is_ready_disturbs_nobody(blender: Blender) -> None:
+    found = blender.ask("run:waiting")
+    for waits, said, done, after in (found[:4], found[4:]):
+        assert waits == {"world": waits["world"], "offered": True} and waits["world"].startswith("Mine")
+        assert "is ready and is applied once the render has ended [Apply Now]" in said["status"]
+        assert "It is applied once the render has ended." in said["panel"]
+        assert done["world"].startswith("Skyloop: northern lights") and done["made"] == 1 and done["waits"] == ""
+        assert "is the World now" in after["status"]
+
+
+def test_what_a_sky_waits_for(blender: Blender) -> None:
+    found = blender.ask("run:obstacles")
+    free = ("nothing", "posing", "looking around")
+    assert [found.pop(name) for name in free] == ["", "", ""]
+    assert found == {
+        "render": "once the render has ended",
+        "bake": "once the render has ended",
+        "moving": "once the tool in use has ended",
+        "stroke": "once the tool in use has ended",
+        "playing": "once playback stops",
+        "editing": "once you are back in Object Mode",
+        "sculpting": "once you are back in Object Mode",
+    }
+
+
+def test_a_world_that_changed_before_the_result_came(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("run:changed_meanwhile", root=tmp_path)
+    for name, (world, problem, restored) in found.items():
+        assert world.startswith("Skyloop: northern lights") and problem is None, name
+        assert restored == {"renamed": "Renamed", "deleted": None, "linked": "Linked"}[name]
+
+
+def test_switched_off_in_mid_job_the_work_is_kept(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("run:off_and_on", root=tmp_path)
+    assert found["gone"] == [] and found["offered"] == [found["job"]] and found["world"] == "Skyloop: goes on"
+
+
+def test_the_status_bar_tells_of_each_situation(blender: Blender) -> None:
+    found = blender.ask("run:told")
+    assert found["idle"] == found["later"] == found["dismissed"] == ""
+    assert "Skyloop: Denoise" in found["running"] and "[Cancel]" in found["popover"]
+    assert "Denoise: 0 %" in found["popover"] and "Writing the movie" in found["popover"]
+    assert "Skyloop: Paused" in found["paused"]
+    assert "Skyloop: the sky is ready [Apply Now]" in found["ready"]
+    assert "stopped unexpectedly" in found["failed"] and "[Resume]" in found["failed_popover"]
+
+
+def test_the_preview_in_the_viewport_is_no_part_of_the_file(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("run:shown_while_made", root=tmp_path)
+    assert found["first"] and found["after_undo"]
+    assert found["added"] == found["saved"] == 0
+    hidden = ("before", "second", "flat", "switched_off", "in_another_file", "ended")
+    assert not any(found[situation] for situation in hidden), found
