@@ -63,13 +63,16 @@ class Facts:
     memory_mb: float | None = None
     scene_fps: float = 0.0
     front_off_deg: float | None = None  # from the sky's middle to where the active camera looks
+    steering: tuple[str, ...] = ()  # what is wrong with regions and the camera, in the scene's own names
     why_not: Check | None = None  # what has nothing to do with the request: the generator is not there
 
 
 def checks(facts: Facts) -> list[Check]:
     """Everything there is to say, errors first."""
     found = [facts.why_not] if facts.why_not else []
-    found += [_of_problem(text, facts) for text in facts.request.problems()]
+    found += [Check(f"steering {n}", "direct", Severity.ERROR, text) for n, text in enumerate(facts.steering)]
+    numbered = ("region",) if facts.steering else ()  # a request only knows them by number
+    found += [_of_problem(text, facts) for text in facts.request.problems() if not text.startswith(numbered)]
     if not any(c.id == "model" for c in found) and facts.request.model not in facts.models:
         found.append(_model(facts.request))
     if not any(c.place in ("size", "length") for c in found):

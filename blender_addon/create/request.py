@@ -15,6 +15,7 @@ from ..core.estimate import Estimate, device_kind, expected
 from ..core.settings import CUSTOM, QUALITIES, size_of
 from ..core.styles import style_words, styled, unstyled
 from ..direct.request import conditions
+from ..direct.request import problems as steering_problems
 from ..sky import world
 from . import catalogue
 from .properties import MAX_SEED, fps_of, scene_fps
@@ -96,6 +97,7 @@ def found_in(context: bpy.types.Context) -> list[Check]:
         memory_mb=_memory_mb(),
         scene_fps=scene_fps(scene),
         front_off_deg=_front_off_deg(scene),
+        steering=tuple(steering_problems(scene)),
         why_not=_runtime(session.current()),
     )
     return checks(facts)

@@ -23,6 +23,7 @@ SPHERE = "Skyloop Mask"
 PLACE = (0.0, 0.0, 10_000.0)
 RADIUS_M, EYE_DISTANCE_M = 10.0, 0.001
 COLUMNS, ROWS = 128, 64
+NEW_VIEW = {"shading": "SOLID", "perspective": "PERSP", "location": (0.0, 0.0, 0.0), "distance": 15.0}
 KEY = "skyloop_painting"  # of the window manager
 RED, COVER = (1.0, 0.05, 0.02, 1.0), 0.6
 GREY = (0.18, 0.18, 0.18, 1.0)
@@ -51,7 +52,7 @@ def begin(context: bpy.types.Context, kind: str) -> None:
     settings = context.tool_settings.image_paint
     settings.mode, settings.canvas = "IMAGE", mask
     set_colour(context, paint=True)
-    _look_from_inside(context)
+    _look_from_inside(context, sphere)
 
 
 def end(context: bpy.types.Context, *, keep: bool) -> None:
@@ -201,7 +202,7 @@ def _go_back(context: bpy.types.Context) -> None:
     _restore_views(before)
 
 
-def _look_from_inside(context: bpy.types.Context) -> None:
+def _look_from_inside(context: bpy.types.Context, sphere: bpy.types.Object) -> None:
     if seen := _view(context):
         view = seen.region_3d
         if view.view_perspective == "CAMERA" and context.scene.camera:
@@ -209,19 +210,20 @@ def _look_from_inside(context: bpy.types.Context) -> None:
         view.view_perspective = "PERSP"
         view.view_location, view.view_distance = PLACE, EYE_DISTANCE_M
         seen.shading.type = "MATERIAL"
+        if seen.local_view:  # which shows only what was chosen for it
+            sphere.local_view_set(seen, True)
 
 
 def _restore_views(before: dict[str, Any]) -> None:
-    """The viewport that is at the sphere's place goes back to where it was."""
-    if "view" not in before:
-        return
-    was = before["view"]
+    """Viewports that are at the sphere's place go back to where they were; in a file that was saved while somebody
+    painted, to the scene's middle."""
+    was = before.get("view", NEW_VIEW)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D" and _is_inside(area.spaces.active.region_3d):
                 view = area.spaces.active.region_3d
                 view.view_location, view.view_distance = was["location"], was["distance"]
-                view.view_rotation = Quaternion(was["rotation"])
+                view.view_rotation = Quaternion(was["rotation"]) if "rotation" in was else view.view_rotation
                 view.view_perspective = was["perspective"]
                 area.spaces.active.shading.type = was["shading"]
 
@@ -247,8 +249,9 @@ def _after_undo(*_arguments: object) -> None:
     context = bpy.context
     if KEY not in context.window_manager:
         return
-    if any(sphere_of(scene) for scene in bpy.data.scenes):
-        _look_from_inside(context)
+    spheres = [sphere for scene in bpy.data.scenes if (sphere := sphere_of(scene))]
+    if spheres:
+        _look_from_inside(context, spheres[0])
     else:
         _restore_views(json.loads(context.window_manager[KEY]))
 

@@ -120,7 +120,8 @@ class SKYLOOP_PT_directions(_Steering, bpy.types.Panel):
         settings, box = thing.skyloop, self.layout.box()
         box.prop(settings, "prompt", text="", placeholder="What is there, in a few words")
         if text := regions.problem(scene, thing):
-            paragraph(box, context, text, icon="ERROR", beside=1)
+            text = tr(text)
+            paragraph(box, context, text[:1].upper() + text[1:], icon="ERROR", beside=1)
         if words := whereabouts(scene, thing):
             box.label(text=words, translate=False)
         column = box.column(align=True)

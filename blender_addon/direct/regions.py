@@ -61,9 +61,9 @@ def problem(scene: bpy.types.Scene, thing: bpy.types.Object) -> str:
     if not thing.skyloop.enabled:
         return ""
     if direction_of(scene, thing) is None:
-        return "It lies where you look from, and so in no direction: move it away"
+        return "it lies where you look from, and so in no direction: move it away"
     if not thing.skyloop.prompt.strip():
-        return "Its prompt is empty: describe what is there"
+        return "its prompt is empty: describe what is there"
     return ""
 
 

@@ -290,11 +290,11 @@ def painted(args: dict[str, Any]) -> Any:
     sphere = part("blender_addon.direct.painting").sphere_of(scene)
     bpy.context.view_layer.update()
     at = _seen_at(sphere, *args["direction"])
-    _paint(scene.skyloop.direct.edit_mask, *at)
+    _paint(scene.skyloop.direct.edit_mask, *at, radius=args.get("radius", 0.03))
     bpy.ops.skyloop.paint_done()
     scene.skyloop.auto_apply = False
     assert bpy.ops.skyloop.reroll_painted() == {"FINISHED"}
-    scene.skyloop.direct.edit_prompt = "full moon"
+    scene.skyloop.direct.edit_prompt = args.get("prompt", "full moon")
     assert bpy.ops.skyloop.edit_painted() == {"FINISHED"}
     _camera(yaw_deg=args["direction"][0], pitch_deg=args["direction"][1])
     assert bpy.ops.skyloop.reroll_view(radius_deg=20) == {"FINISHED"}
@@ -336,7 +336,7 @@ def paint_and_leave(args: dict[str, Any]) -> Any:
             ],
             "painting": scene.skyloop.direct.painting,
             "painted": bool(mask) and max(list(mask.pixels)[0::4]) > 0.5,
-            "kept": "skyloop_painting" in bpy.context.window_manager.keys(),
+            "kept": "skyloop_painting" in bpy.context.window_manager,
         }
 
     found["no sky"] = refusal("paint_mask", kind="EDIT")
@@ -401,4 +401,34 @@ def motion(args: dict[str, Any]) -> Any:
     found["none"] = steering.prepare(scene, root)
     bpy.ops.skyloop.mask_remove(kind="MOTION")
     found["left"] = [image.name for image in bpy.data.images]
+    return found
+
+
+def compare(args: dict[str, Any]) -> Any:
+    """What of a sky is rendered in directions of the world: for each job the colours."""
+    addon_utils.enable(MODULE, default_set=True)
+    scene = bpy.context.scene
+    camera = _camera()
+    camera.data.angle = math.radians(6.0)
+    for thing in [t for t in scene.objects if t != camera]:
+        bpy.data.objects.remove(thing)
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 4, False
+    scene.render.resolution_x = scene.render.resolution_y = 8
+    scene.render.resolution_percentage = 100
+    scene.view_settings.view_transform, scene.render.dither_intensity = "Standard", 0.0
+    scene.skyloop.front_deg = args["front_deg"]
+    found = []
+    for number, job in enumerate(args["jobs"]):
+        bpy.ops.skyloop.apply_world(job=job)
+        colours = []
+        for yaw, pitch in args["directions"]:
+            _aim(camera, yaw, pitch)
+            scene.render.filepath = str(Path(args["answer"]).with_name(f"part{number}.png"))
+            bpy.ops.render.render(write_still=True)
+            image = bpy.data.images.load(scene.render.filepath)
+            image.colorspace_settings.name = "Non-Color"
+            pixels = list(image.pixels)
+            colours.append([255 * sum(pixels[c::4]) / 64 for c in range(3)])
+            bpy.data.images.remove(image)
+        found.append(colours)
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,48 @@ def test_a_mask_is_where_it_was_painted(
     assert quick["mask_at"] == [pytest.approx(sky_yaw, abs=0.01), pytest.approx(pitch, abs=0.01), 20]
     for request in (reroll, edit, quick):
         assert (request["width"], request["frames"], request["strength"]) == (256, 16, 1.0)
+
+
+MAKE = """
+import json, sys
+from pathlib import Path
+from backend.pipeline import generate
+from backend.protocol import GenerateRequest
+folder = Path(sys.argv[2])
+folder.mkdir()
+(folder / "request.json").write_text(sys.argv[1])
+list(generate(GenerateRequest.from_json(json.loads(sys.argv[1])), folder))
+"""
+
+
+def test_what_was_painted_is_what_changes(
+    blender: Blender, tmp_path: Path, backend_python: Path, repository: Path
+) -> None:
+    """With the real engine, from the brush to the rendered World, the sky turned."""
+    front, direction = -35.0, (100.0, 20.0)
+
+    def make(request: dict[str, Any], name: str) -> Path:
+        command = [backend_python, "-c", MAKE, json.dumps(request), tmp_path / name]
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return tmp_path / name
+
+    sky = {"prompt": "night, stars", "width": 256, "height": 128, "frames": 4, "steps": 3, "seed": 3, "measure": False}
+    source = make(sky, "source")
+    asked = {
+        "front_deg": front,
+        "direction": direction,
+        "radius": 0.12,
+        "prompt": "bright desert, noon",
+        "root": tmp_path,
+    }
+    found = blender.ask("direct:painted", **asked, source=source)
+    edited = make({**found["requests"][1], "steps": 3}, "edited")
+    beside = [(100.0 - 180, -20.0), (100.0, -50.0), (30.0, 20.0), (170.0, 20.0)]
+    directions = [direction, *beside]
+    before, after = blender.ask("direct:compare", front_deg=front, jobs=[source, edited], directions=directions)
+    apart = np.abs(np.array(before) - after).mean(1)
+    assert apart[0] > 25 and (apart[1:] < 6).all(), apart
 
 
 def picture(path: Path) -> np.ndarray:

@@ -146,6 +146,12 @@ def test_a_problem_of_the_directions_is_named_though_nothing_here_can_fix_it() -
     assert check.place == "direct" and check.severity is Severity.ERROR and "prompt is empty" in check.message
 
 
+def test_a_problem_of_the_directions_is_told_once_and_in_the_scenes_own_names() -> None:
+    request = replace(FINE, regions=(protocol.Region(0.0, 0.0, 20.0, ""),))
+    [check] = checks(facts(request, steering=("Moon: its prompt is empty",)))
+    assert check.place == "direct" and check.severity is Severity.ERROR and check.message.startswith("Moon")
+
+
 def test_a_full_disk_is_an_error_and_another_folder_the_last_resort() -> None:
     check = only(checks(facts(free_mb=0.0)), "disk")
     assert check.severity is Severity.ERROR and check.fix
