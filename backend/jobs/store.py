@@ -33,7 +33,16 @@ from ..typed import parse_json
 from .folders import flush_names, usage_bytes
 from .migrations import migrate
 
-OUTPUTS = ("sky.mp4", "poster.png", "light.json", "preview.png", "events.jsonl", "log.txt", "request.json", "result.json")
+OUTPUTS = (
+    "sky.mp4",
+    "poster.png",
+    "light.json",
+    "preview.png",
+    "events.jsonl",
+    "log.txt",
+    "request.json",
+    "result.json",
+)
 QUEUED = ".queued"  # locked by the Blender that has the job in its queue
 _MAX_REQUEST_BYTES = 4 << 20  # the longest camera path and 64 long regions fit
 _MAX_RESULT_BYTES = 2 * _MAX_REQUEST_BYTES  # a request and the figures

@@ -409,7 +409,7 @@ def test_the_same_command_goes_on_with_what_was_interrupted(
     result = json.loads(done.stdout)
     assert result["request"]["seed"] == _seed(lines)
     assert result["evaluations"] == 2  # of 4
-    assert names_in(tmp_path) - {"closed"} == set(store.OUTPUTS)
+    assert names_in(tmp_path) - {"closed"} == set(store.OUTPUTS) - {"light.json"}  # the stub looks at no film
     done = backend("generate", "second", "--out", tmp_path, "--json", mode="ok")  # once more is another sky
     assert json.loads(done.stdout)["request"]["seed"] != _seed(lines)
     assert "Going on" not in done.stderr
