@@ -1,10 +1,10 @@
 """What the panels and operators of all features share: wrapped text, refusals, translated words."""
 
-import textwrap
-
 import bpy
 
 from ..backend.protocol import SkyloopError
+from . import locale
+from .core.wrapping import wrapped
 
 
 class SkyloopPanel:
@@ -13,11 +13,16 @@ class SkyloopPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Skyloop"
+    bl_translation_context = locale.PANELS
 
 
 def tr(text: str) -> str:
-    """``text`` in the user's language, for sentences that are put together; whole labels Blender translates itself."""
-    return bpy.app.translations.pgettext_iface(text)
+    """``text`` in the user's language, for sentences that are put together; whole labels Blender translates itself.
+
+    ``tr("Seed {seed}").format(seed=7)`` and ``tr(f"Seed {seed}")``
+    are both understood; what comes from modules without bpy is like the latter.
+    """
+    return locale.sentence(text)
 
 
 def paragraph(
@@ -32,7 +37,7 @@ def paragraph(
     columns = max(20, int((region.width / scale - taken) / 6.0)) if region else 40
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(tr(text), columns)):
+    for number, line in enumerate(wrapped(tr(text), columns)):
         shown = icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE")
         column.label(text=line, icon=shown, translate=False)
 

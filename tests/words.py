@@ -18,35 +18,93 @@ ADDON = Path(__file__).resolve().parents[1] / "blender_addon"
 LOCALE = ADDON / "locale"
 # Not in Blender's window: the headless command, what runs it inside, and what binds processes together.
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
+# What the add-on shows of the generator: why a request cannot be done, or what went wrong.
+GENERATOR = ("engine.py", "inputs.py", "protocol.py", "jobs", "media", "models", "runtime")
+_REFUSALS = ("SkyloopError", "bad_request")
 # Calls whose strings are for programs or logs.
-_SILENT = re.compile(r"^(log|_logger|logger|re|assert)$|Error$|^(getattr|hasattr|isinstance|RuntimeError)$")
-# Names of data, files and formats, which stay what they are in every language.
-KEPT = re.compile(r"^(Skyloop( .*)?|OpenXR|H\.264|[A-Z0-9_]+|([A-Z][a-z]+){2,}|[A-Za-z]+_(Vector|Float|Color))$")
+_SILENT = re.compile(
+    r"^(log|_log|_logger|logger|logging|re|assert|getattr|hasattr|isinstance|removeprefix|startswith)$"
+    r"|(?<!Skyloop)(Error|Exception|Exit)$"
+)
+# Words that are given to these are shown, whatever they look like.
+_SAYING = ("tr", "paragraph", "poll_message_set")
+# Names of data, files, formats and checks, and Blender's of nodes and sockets: the same in every language.
+KEPT = re.compile(
+    r"(Skyloop(/\w+)?( ([A-Z][a-z]+ ?)+)?|OpenXR|H\.264|[A-Z0-9_]+|([A-Z][a-z]+){2,}|[A-Za-z]+_(Vector|Float|Color)"
+    r"|ShaderNode\w+|GIZMO_\w+|steering \{1\}|Color|Emission|Film|From (Min|Max)|Given|Math|Non-Color"
+    r"|Operator|Value|Vector)"
+)
 _SPOKEN = re.compile(r"^[A-Z0-9{“\"'…(][^\n]*[A-Za-z]{2}|^[A-Z][a-z]+\b", re.DOTALL)
+_PHRASE = re.compile(r"[a-z]+( [a-z']+)+")
+_WORD_IN_FORM = re.compile(r"(^|[ }])[a-z]{2,}[ :]|[ }][a-z]{2,}(?=[ :.?,)]|$)|^[A-Z][a-z]+ ")
+# Prompts: the model reads English.
+_PROMPTS = {"styles.py"}
 
 
 def of_addon() -> set[str]:
-    """All English texts that may be shown."""
+    """All English texts that may be shown; what an f-string fills in is ``{1}``, ``{2}`` and so on."""
     files = [f for f in sorted(ADDON.rglob("*.py")) if f.name not in UNSEEN]
-    return {text for file in files for text in _texts(ast.parse(file.read_text(encoding="utf-8")))}
+    found = {text for file in files for text in _texts(_parsed(file), phrases=file.name not in _PROMPTS)}
+    return found | {text for file in _generator() for text in _refusals(_parsed(file))}
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    silent = set(map(id, _docstrings(tree)))
+def _generator() -> Iterator[Path]:
+    for name in GENERATOR:
+        place = ADDON.parent / "backend" / name
+        yield from [place] if place.is_file() else sorted(place.glob("*.py"))
+
+
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _texts(tree: ast.Module, phrases: bool) -> Iterator[str]:
+    silent, said = set(map(id, _docstrings(tree))), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and _is_operator(node) and (text := ast.get_docstring(node)):
             yield " ".join(text.split())
-        if isinstance(node, ast.Call) and _SILENT.search(_root(node.func)):
-            silent.update(id(inner) for inner in ast.walk(node) if isinstance(inner, ast.Constant))
-        if isinstance(node, ast.JoinedStr):  # put together: ``tr("… {name} …").format(…)`` can be translated, this not
+        if isinstance(node, ast.Call) and any(_SILENT.search(name(node.func)) for name in (_root, _name)):
+            silent.update(id(inner) for inner in ast.walk(node))
+        if isinstance(node, ast.Call) and _name(node.func) in _SAYING:
+            said.update(id(given) for given in node.args)
+        if isinstance(node, ast.JoinedStr):
             silent.update(id(inner) for inner in ast.walk(node) if isinstance(inner, ast.Constant))
         if isinstance(node, ast.Subscript):
             silent.add(id(node.slice))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            silent.update(id(inner) for inner in ast.walk(node))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+        if id(node) in silent:
+            continue
+        if isinstance(node, ast.JoinedStr) and _WORD_IN_FORM.search(form := _form(node)) and not KEPT.fullmatch(form):
+            yield form
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = node.value
-            if _SPOKEN.match(text) and not KEPT.match(text) and not text.startswith("SKYLOOP"):
+            spoken = id(node) in said or _SPOKEN.match(text) or (phrases and _PHRASE.fullmatch(text))
+            if spoken and not KEPT.fullmatch(text) and not text.startswith("SKYLOOP"):
                 yield text
+
+
+def _refusals(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in _REFUSALS:
+            for given in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                for part in [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]:
+                    if isinstance(part, ast.JoinedStr) and re.search("[a-z]{2}", re.sub(r"{\d+}", "", _form(part))):
+                        yield _form(part)
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
+                        yield part.value
+
+
+def _form(node: ast.JoinedStr) -> str:
+    """``The film {1} is missing.`` of ``f"The film {path} is missing."``."""
+    count, parts = 0, []
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            parts.append(part.value)
+        else:
+            parts.append(f"{{{(count := count + 1)}}}")
+    return "".join(parts)
 
 
 def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
@@ -67,6 +125,11 @@ def _root(function: ast.expr) -> str:
     while isinstance(function, ast.Attribute):
         function = function.value
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def _name(function: ast.expr) -> str:
+    """``report`` of ``self.report``."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def translations(language: str) -> dict[str, str]:

@@ -19,6 +19,9 @@ def test_the_words_are_found() -> None:
         "The same seed and settings give the same sky",  # a property's description
         "{count} unfinished: see History",  # a sentence with a blank
         "Composing the sky",  # a phase
+        "A sky cannot be {1} pixels wide: use a multiple of 32, such as {2}.",  # put together without Blender
+        "The disk of {1} is full.",  # from the generator
+        "once playback stops",  # a part of a sentence
     ):
         assert text in found
     assert not {"Skyloop Sky", "SKYLOOP_PT_main"} & found
