@@ -196,8 +196,10 @@ class _Wiring:
             self.without_sun(picture, colour), self.math("MULTIPLY", self["Strength"], self["Lighting"])
         )
         rays = self.node("ShaderNodeLightPath").outputs
-        # A clear window or a mirror shows the picture too.
-        direct = self.math("MAXIMUM", rays["Is Camera Ray"], rays["Is Singular Ray"])
+        # A mirror or a clear window shows the picture too. EEVEE's one ray for all light is said to be both.
+        both = self.math("MULTIPLY", rays["Is Reflection Ray"], rays["Is Transmission Ray"])
+        sharp = self.math("SUBTRACT", rays["Is Singular Ray"], both)
+        direct = self.math("MAXIMUM", rays["Is Camera Ray"], sharp)
         background = self.node("ShaderNodeBackground", Color=self.mix(direct, light, seen), Strength=1.0)
         end = self.tree.nodes.new("NodeGroupOutput")
         self.tree.links.new(background.outputs["Background"], end.inputs["Sky"])
