@@ -328,6 +328,7 @@ def _timer() -> float | None:
 def _after_load(*_arguments: object) -> None:
     if _current:
         bpy.context.window_manager.skyloop.history.clear()  # whatever the file brought along
+        _fill_history(_current.history, None)
         _current.refresh()
         _current.scan_history()
 

@@ -57,7 +57,7 @@ class _Drawing:
     handle: Any = None
     shader: Any = None
     batch: Any = None
-    shown: tuple[Path, int] | None = None
+    shown: tuple[Path | None, int] = (None, 0)
     texture: Any = None
 
 
@@ -98,7 +98,7 @@ def _draw() -> None:
     if _drawing.texture is None:
         return
     if _drawing.shader is None:
-        _make()
+        _drawing.shader, _drawing.batch = _make()
     shader = _drawing.shader
     gpu.state.depth_test_set("LESS_EQUAL")
     shader.bind()
@@ -119,7 +119,7 @@ def _texture_of(picture: bpy.types.ImagePreview) -> Any:
     return gpu.types.GPUTexture((width, height), format="RGBA16F", data=buffer)
 
 
-def _make() -> None:
+def _make() -> tuple[Any, Any]:
     about, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("skyloop_preview")
     between.smooth("VEC2", "at")
     about.vertex_in(0, "VEC2", "corner")
@@ -130,6 +130,6 @@ def _make() -> None:
     about.fragment_out(0, "VEC4", "color")
     about.vertex_source(VERTEX)
     about.fragment_source(FRAGMENT)
-    _drawing.shader = gpu.shader.create_from_info(about)
+    shader = gpu.shader.create_from_info(about)
     corners = [(-1, -1), (3, -1), (-1, 3)]  # one triangle, larger than the view
-    _drawing.batch = batch_for_shader(_drawing.shader, "TRIS", {"corner": corners})
+    return shader, batch_for_shader(shader, "TRIS", {"corner": corners})

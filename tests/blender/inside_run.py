@@ -288,7 +288,10 @@ def history(args: dict[str, Any]) -> Any:
     shutil.rmtree(bare)
     found["gone"] = _refused(lambda: bpy.ops.skyloop.apply_world(job=str(bare)))
     found["gone_again"] = _refused(lambda: bpy.ops.skyloop.reroll(job=str(bare)))
+    bpy.ops.skyloop.refresh_history()
+    settle(session)
     bpy.ops.wm.read_homefile(use_empty=True)
+    found["lines_after_open"] = len(bpy.context.window_manager.skyloop.history) == len(session.history) > 0
     settle(session)
     found["after_open"] = [session.listed(here) is not None, session.listed(bare) is not None]
     return found
