@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from .media.files import atomic_write
+from .typed import typed
 
 FILE = "light.json"
 VERSION = 1
@@ -121,14 +122,17 @@ def blurred(picture: np.ndarray, sigma_deg: float) -> np.ndarray:
     return cv2.GaussianBlur(tall, (1, 2 * pad + 1), sigmaX=1e-6, sigmaY=sigma)[pad:-pad]
 
 
-_LINEAR = np.array(
+LINEAR = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
 )
 
 
+"""Linear radiance of each value of a film."""
+
+
 def linear(frame: np.ndarray) -> np.ndarray:
     """(h, w, 3) float32 linear radiance of a frame (H, W, 3) uint8, averaged to at most :data:`HEIGHT` rows."""
-    light = _LINEAR[frame]
+    light = LINEAR[frame]
     if len(light) > HEIGHT:
         light = cv2.resize(light, (round(HEIGHT * light.shape[1] / len(light)), HEIGHT), interpolation=cv2.INTER_AREA)
     return light
@@ -291,6 +295,16 @@ def watch(frames: Iterable[np.ndarray]) -> Iterator[Moment]:
     watcher = Watcher()
     for frame in frames:
         yield watcher(frame)
+
+
+def suns(document: Any, frames: int) -> list[Sun | None] | None:
+    """The sun of each frame that gives light, as a parsed ``light.json`` says; None where it is none, or about another
+    number of frames."""
+    try:
+        found = [frame["sun"] and typed("sun", Sun, frame["sun"]) for frame in document["frames"]]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return [sun if sun and sun.irradiance > 0 else None for sun in found] if len(found) == frames else None
 
 
 def write(path: Path, moments: list[Moment], fps: float, *, loop: bool) -> dict[str, Any]:

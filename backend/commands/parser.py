@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import evaluate, generate, jobs, light, models, serve, stdio
+from . import evaluate, frames, generate, jobs, light, models, serve, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_evaluate(commands)
     _add_light(commands)
+    _add_frames(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
@@ -131,6 +132,18 @@ def _add_light(commands: argparse._SubParsersAction[_Parser]) -> None:
     command.add_argument("--loop", action=argparse.BooleanOptionalAction, default=True,
         help="of a film that is not ours: the end leads into the start (default)")  # fmt: skip
     _finish(command, light.run)
+
+
+def _add_frames(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "a film as numbered pictures: PNG, or EXR in linear light"
+    command = commands.add_parser("frames", help=text, description=text, allow_abbrev=False)
+    add = command.add_argument
+    add("path", type=Path, metavar="PATH", help="a job folder or a film")
+    add("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder, or an earlier sequence")
+    add("--format", choices=("png", "exr"), default="png", help="default png")
+    add("--boost", type=float, default=0.0, metavar="STOPS",
+        help="how far an EXR's sun goes beyond white, other lights less: an estimate (default 0)")  # fmt: skip
+    _finish(command, frames.run)
 
 
 def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:
