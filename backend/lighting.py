@@ -41,14 +41,15 @@ LEAST_PEAK, LEAST_CONTRAST, LEAST_RISE, LEAST_SHARE, LEAST_RADIANCE = 0.25, 0.6,
 # that is bright itself glows around a sun; a planet, a nebula and an aurora are as bright there before a dark sky.
 MOST_HALO = (1.0, 0.15)
 FOLLOWED_DEG, FOLLOWED_GAIN = 20.0, 0.5  # what lies near where the sun was is preferred to another place as bright
+CORE = 0.8
 LEAST_SEEN = 0.5  # of the frames
 SMOOTH_S = 0.3
 
 
 @dataclass(frozen=True)
 class Sun:
-    """``size_deg``: diameter of a disc of as much solid angle as is brighter than half of the peak. ``color``: of that
-    disc, linear, its largest part 1. ``irradiance``: of a surface that faces it, beyond what its surroundings give.
+    """``size_deg``: diameter of a disc of as much solid angle as is brighter than half of the peak. ``color``: of its
+    middle, linear, the largest part 1. ``irradiance``: of a surface that faces it, beyond what its surroundings give.
     ``strength``: that over the irradiance which all the rest of the sky gives on level ground."""
 
     yaw_deg: float
@@ -197,7 +198,8 @@ def _measured(light: np.ndarray, sphere: Sphere, near: np.ndarray, excess: np.nd
     rgb = np.einsum("hwc,hw->c", excess, facing)
     own = float(rgb @ LUMINANCE)
     level = float(np.einsum("hwc,hw->c", light, sphere.cosines[0]) @ LUMINANCE)
-    shown = np.einsum("hwc,hw->c", light, weight)
+    core = near & (luminance > CORE * float(luminance[near].max()))  # without the air's glow around it
+    shown = light[core].mean(axis=0)
     red, green, blue = (float(v) for v in shown / max(1e-9, float(shown.max())))
     return Sun(
         *angles_deg(centre),
