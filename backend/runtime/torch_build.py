@@ -63,7 +63,7 @@ def choose() -> TorchBuild:
 
 
 def describe() -> str:
-    """What will compute, for people: "NVIDIA GeForce RTX 4090 (driver 580.65)", "Apple M2" or "Processor".
+    """What will compute, for people: "NVIDIA GeForce RTX 4090 (driver 580.65)", "Apple M2".
 
     May take seconds.
     """
@@ -73,7 +73,7 @@ def describe() -> str:
         return f"{name.strip()} (driver {driver.strip()})" if driver else "NVIDIA graphics card"
     if kind == "apple":
         return _answer(["sysctl", "-n", "machdep.cpu.brand_string"]) or "Apple GPU"
-    return "Processor"
+    return "Processor (no NVIDIA card found)"
 
 
 def _driver_version() -> int | None:

@@ -21,6 +21,7 @@ from .state import GENERATING, LABELS, Problem, Progress, State
 from .words import time_text
 
 CANCEL_PATIENCE_S = 20.0  # a model step may take this long on a CPU; after that the process is stopped instead
+STOP_PATIENCE_S = 1.0
 TICK_BUDGET_S = 0.004
 
 
@@ -187,6 +188,7 @@ class Session(Conversation):
         """Stop everything, waiting a few seconds at most. What has not ended stays on the disk as it is."""
         if self._installer:
             self._installer.cancelled.set()
+            self._installer.join(STOP_PATIENCE_S)  # which takes its child processes along
         self._drop_client()
         for client in self._closing:
             client.close()

@@ -171,6 +171,26 @@ def test_a_broken_download_goes_on_where_it_stopped(world: World) -> None:
     assert ranges == ["", "bytes=100000-"]
 
 
+def test_killed_in_the_middle_of_a_download_it_goes_on_from_there(world: World) -> None:
+    world.index.stall = 100_000
+    process = world.start()
+    deadline = time.monotonic() + 20
+    while sum(part.stat().st_size for part in world.home.glob("downloads/*/*.part")) < 100_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    world.index.stall = 0
+    assert runtime.status()["condition"] == "half"
+    world.ensure()
+    assert world.index.log == [
+        ("torch-2.13.0-py3-none-any.whl", ""),
+        ("torch-2.13.0-py3-none-any.whl", "bytes=100000-"),
+        ("thing-1.0-py3-none-any.whl", ""),
+    ]
+    assert world.calls().count("plan") == 1
+
+
 def test_a_server_without_ranges_starts_the_file_anew(world: World) -> None:
     world.index.cut, world.index.ranges = 100_000, False
     world.ensure()
