@@ -21,7 +21,6 @@ from backend import runtime
 from backend.protocol import ErrorKind, Event, SkyloopError
 from backend.runtime import child, fetch, interpreter, lock, moving, places, torch_build, work
 from backend.runtime.console import console_progress
-
 from tests.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
