@@ -13,7 +13,7 @@ class SkyloopPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Skyloop"
-    bl_translation_context = locale.PANELS
+    bl_translation_context = locale.OWN
 
 
 def tr(text: str) -> str:

@@ -20,7 +20,7 @@ LOCALE = ADDON / "locale"
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
 GENERATOR = ("engine.py", "inputs.py", "protocol.py", "jobs", "media", "models", "runtime")
-_REFUSALS = ("SkyloopError", "bad_request")
+_REFUSALS, _TOLD = ("SkyloopError", "bad_request"), ("summary", "needs")
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
     r"^(log|_log|_logger|logger|logging|re|assert|getattr|hasattr|isinstance|removeprefix|startswith)$"
@@ -35,7 +35,7 @@ KEPT = re.compile(
     r"|Operator|Value|Vector)"
 )
 _SPOKEN = re.compile(r"^[A-Z0-9{“\"'…(][^\n]*[A-Za-z]{2}|^[A-Z][a-z]+\b", re.DOTALL)
-_PHRASE = re.compile(r"[a-z]+( [a-z']+)+")
+_PHRASE = re.compile(r"[a-z]+( [a-z']+[,:;]?)+\.?")
 _WORD_IN_FORM = re.compile(r"(^|[ }])[a-z]{2,}[ :]|[ }][a-z]{2,}(?=[ :.?,)]|$)|^[A-Z][a-z]+ ")
 # Prompts: the model reads English.
 _PROMPTS = {"styles.py"}
@@ -94,6 +94,10 @@ def _refusals(tree: ast.Module) -> Iterator[str]:
                         yield _form(part)
                     if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
                         yield part.value
+        if isinstance(node, ast.Dict):  # what a model is good for
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value in _TOLD and isinstance(value, ast.Constant):
+                    yield value.value
 
 
 def _form(node: ast.JoinedStr) -> str:

@@ -14,7 +14,10 @@ _BLANK = re.compile(r"\{(\d+)\}")
 
 
 class Sentences:
-    """``words`` are ``{English: translation}``; in forms, the blanks ``{1}``, ``{2}`` … stand for what is filled in."""
+    """``words`` are ``{English: translation}``; in forms, the blanks ``{1}``, ``{2}`` … stand for what is filled in.
+
+    What is said of something named before a colon, ``Moon: its prompt is empty``, is looked up without the name.
+    """
 
     def __init__(self, words: Mapping[str, str]) -> None:
         self._words = {english: text for english, text in words.items() if not _BLANK.search(english)}
@@ -28,7 +31,8 @@ class Sentences:
         for pattern, form in self._forms:
             if found := pattern.fullmatch(text):
                 return _BLANK.sub(lambda blank: self.translated(found[int(blank[1])]), form)
-        return text
+        whose, colon, rest = text.partition(": ")
+        return f"{whose}: {self.translated(rest)}" if colon else text
 
 
 def _spelled_out(form: str) -> int:

@@ -52,7 +52,7 @@ def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
 def draw_estimate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What the next sky takes, in one line."""
     cost = estimate_of(request_of(context.scene, device=places.device()))
-    text = tr("Takes {time}, {memory} memory").format(time=about(cost.seconds), memory=amount(cost.memory_mb))
+    text = tr("Takes {time}, {memory} memory").format(time=tr(about(cost.seconds)), memory=amount(cost.memory_mb))
     row = layout.row()
     row.active = False
     row.label(text=text, icon="TIME", translate=False)

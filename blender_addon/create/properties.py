@@ -16,6 +16,7 @@ from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import NONE, STYLES
 from ..direct.properties import SKYLOOP_PG_direct
 from ..explore.properties import SKYLOOP_PG_explore
+from ..locale import OWN
 from ..sky import world
 from ..vr.properties import SKYLOOP_PG_vr
 
@@ -91,7 +92,13 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         description="Draw a new seed for every sky. Lock it to get the same sky again, or to change one thing only",
         default=True,
     )
-    quality: EnumProperty(name="Quality", description="Size of the sky", items=QUALITY_ITEMS, default="STANDARD")
+    quality: EnumProperty(
+        name="Quality",
+        description="Size of the sky",
+        items=QUALITY_ITEMS,
+        default="STANDARD",
+        translation_context=OWN,  # Blender's own words for these are too long to stand in one row
+    )
     custom_width: IntProperty(
         name="Width",
         description="Width of the whole turn in pixels, a multiple of 32; the height is half of it",

@@ -32,7 +32,7 @@ def draw_try(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row, scene = layout.row(align=True), context.scene
     request = candidates.candidate_of(request_of(scene, device=places.device()), 0)
     seconds = candidates.COUNT * estimate_of(request).seconds
-    text = tr("Try Four ({time})").format(time=about(seconds))
+    text = tr("Try Four ({time})").format(time=tr(about(seconds)))
     row.operator(SKYLOOP_OT_try_candidates.bl_idname, text=text, icon="LIGHTPROBE_VOLUME", translate=False)
     if scene.world and scene.world.skyloop.job:
         row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE")
@@ -95,7 +95,7 @@ class SKYLOOP_PT_explore(SkyloopPanel, bpy.types.Panel):
         if candidates.is_whole(listed, wanted):
             row.operator(SKYLOOP_OT_keep_candidate.bl_idname, icon="CHECKMARK")
         else:
-            text = tr("Make This One ({time})").format(time=about(estimate_of(wanted).seconds))
+            text = tr("Make This One ({time})").format(time=tr(about(estimate_of(wanted).seconds)))
             name = SKYLOOP_OT_make_candidate.bl_idname
             row.operator(name, text=text, icon="RENDER_ANIMATION", translate=False)
         column.operator(SKYLOOP_OT_show_candidate.bl_idname, icon="WORLD")

@@ -15,10 +15,10 @@ from ..places import PACKAGE
 
 CLASSES = ()
 LANGUAGES = ("de_DE", "ja_JP", "zh_HANS")
-# Titles of our panels have a context of their own: Blender has other words for some in mind, such as History (of undo).
-PANELS = "Skyloop"
+# Titles of our panels have a context of their own: Blender has other words in mind for some, such as History (of undo).
+OWN = "Skyloop"
 # The contexts in which Blender looks words up: operators have one of their own for what is on their buttons.
-CONTEXTS = ("*", "Operator", PANELS)
+CONTEXTS = ("*", "Operator", OWN)
 
 
 def register() -> None:

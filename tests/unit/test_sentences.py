@@ -30,8 +30,12 @@ def test_what_fills_a_blank_is_translated_too() -> None:
     assert GERMAN.translated("The prompt is missing.") == "Der Prompt fehlt."
 
 
+def test_what_is_said_of_something_named() -> None:
+    assert GERMAN.translated("The prompt: about 5 min") == "The prompt: etwa 5 min"
+
+
 def test_what_is_not_known_stays() -> None:
-    for text in ("", "Etwas fehlt.", " is missing.", "a of b", "The film {1} is missing", "(((", "\\1 {1}"):
+    for text in ("", "Etwas fehlt.", " is missing.", "a of b", "The film {1} is missing", "(((", "a: b: c", "\\1 {1}"):
         assert GERMAN.translated(text) == text
 
 
