@@ -23,7 +23,7 @@ from .queue import JobQueue, Task
 
 WIDTH, HEIGHT = 512, 256
 MOST_FRAMES = 16
-STEPS = 8
+STEPS = 6  # the picture is that of twelve in all but its finest detail
 KEPT = 12  # the rest is cleaned up
 COUNT = 4
 MOST = 8  # at once

@@ -19,6 +19,7 @@ from ..direct.request import problems as steering_problems
 from ..sky import world
 from . import catalogue
 from .properties import MAX_SEED, fps_of, scene_fps
+from .steering import recall_steering
 
 
 def request_of(scene: bpy.types.Scene, *, device: str) -> GenerateRequest:
@@ -65,6 +66,7 @@ def recall(scene: bpy.types.Scene, request: GenerateRequest) -> None:
     whole = request.from_whole
     settings.explore.source = request.source if whole else ""
     settings.explore.strength = request.strength if whole else settings.explore.strength
+    recall_steering(scene, request)
 
 
 def recall_words(settings: Any, request: GenerateRequest) -> None:

@@ -347,12 +347,19 @@ def recall(args: dict[str, Any]) -> Any:
         settings.match_scene_fps = settings.loop = bool(number % 2)
         settings.style, settings.style_text, settings.frames, settings.model = "CUSTOM", "odd", 99, "gone"
         settings.explore.source, settings.explore.strength = "/old", 0.9
-        bpy.ops.skyloop.recall(job=str(folder))
+        settings.front_deg, settings.direct.motion, settings.direct.photo = 30.0, 0.5, "/old.png"
+        regions = part("blender_addon.direct.regions")
+        mine = regions.add(bpy.context.scene, 10.0, 20.0, 30.0, "mine")
+        for _ in range(2):  # the second time nothing is added
+            bpy.ops.skyloop.recall(job=str(folder))
+        mine = bpy.data.objects[mine.name]
+        objects = len(bpy.data.objects), mine.skyloop.enabled
         blend = str(root / "recalled.blend")
         bpy.ops.wm.save_as_mainfile(filepath=blend)
         bpy.ops.wm.open_mainfile(filepath=blend)
         again = request_of(bpy.context.scene, device="cpu").to_json()
         found.append({name: [value, again[name]] for name, value in request.to_json().items() if again[name] != value})
+        found[-1] |= {"objects": objects} if objects != (1 + len(request.regions), False) else {}
         found[-1] |= {"seed is drawn anew": 1} if bpy.context.scene.skyloop.random_seed else {}
     jobs_with_large_seed = jobs.create(root, protocol.GenerateRequest(prompt="x", seed=2**40))
     return {"lost": found, "large": said(lambda: bpy.ops.skyloop.recall(job=str(jobs_with_large_seed)))}

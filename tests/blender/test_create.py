@@ -127,6 +127,15 @@ REQUESTS: list[dict[str, Any]] = [
     {"prompt": "largest", "width": 8192, "height": 4096, "frames": 1, "fps": 120.0, "model": "another"},
     {"prompt": "out of another", "source": "/skies/one", "strength": 0.25, "width": 2048, "height": 1024},
     {"prompt": ", thick mist, hazy and misty"},
+    {
+        "prompt": "steered", "motion": 1.75, "image": "/photos/a.jpg", "image_yaw_deg": -170.0, "image_pitch_deg": 12.5,
+        "image_fov_deg": 70.0, "regions": [
+            {"yaw_deg": -120.0, "pitch_deg": 30.0, "radius_deg": 20.0, "prompt": "moon"},
+            {"yaw_deg": None, "pitch_deg": -45.0, "radius_deg": 45.0, "prompt": "sea"},
+            {"yaw_deg": 179.5, "pitch_deg": -5.25, "radius_deg": 9.75, "prompt": "moon"},
+        ],
+    },
+    {"prompt": "of a whole picture", "image": "/photos/pano.png"},
 ]  # fmt: skip
 
 
