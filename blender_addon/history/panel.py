@@ -56,7 +56,7 @@ def draw_search(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row, shown = layout.row(align=True), context.window_manager.skyloop
     row.prop(shown, "history_words", text="", icon="VIEWZOOM")
     row.prop(shown, "history_order", text="", icon="SORTSIZE", icon_only=True)
-    row.prop(shown, "history_pinned", text="", icon="SOLO_ON")
+    row.prop(shown, "history_pinned", text="", icon="SOLO_ON" if shown.history_pinned else "SOLO_OFF")
 
 
 class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
