@@ -198,6 +198,7 @@ class _Dragged(_OfRegion):
             return {"CANCELLED"}
         if event.type == "MOUSEMOVE" and (under := view.under_mouse(context, event)):
             self.follow(context, thing, under)
+            context.area.tag_redraw()
         if event.type == "LEFTMOUSE" and event.value == "RELEASE":
             return {"FINISHED"}
         return {"RUNNING_MODAL"}

@@ -20,6 +20,7 @@ from ..core.jobs import shorten
 from . import regions, view
 
 FILL_ALPHA, LINE_ALPHA, ACTIVE_FILL_ALPHA = 0.06, 0.8, 0.12
+HIDDEN_LINE_ALPHA = 0.25  # where something stands before it, such as the floor's grid
 _NEARLY_ALL = 0.9  # of the distance up to which a view shows things
 _MOST_CHARS = 32
 _TEXT_SIZE = 12.0
@@ -45,6 +46,7 @@ class _Drawing:
     marks: tuple[Mark, ...] = ()
     fill: Any = None
     lines: Any = None
+    hidden_lines: Any = None
 
 
 _handles: list[Any] = []
@@ -108,6 +110,8 @@ def _draw_shapes() -> None:
             shader.uniform_float("viewportSize", (context.region.width, context.region.height))
             shader.uniform_float("lineWidth", 1.5 * context.preferences.system.pixel_size)
             _drawing.lines.draw(shader)
+            gpu.state.depth_test_set("NONE")
+            _drawing.hidden_lines.draw(shader)
     gpu.state.depth_test_set("NONE")
     gpu.state.blend_set("NONE")
 
@@ -134,7 +138,7 @@ def _draw_words() -> None:
 
 
 def _make(marks: tuple[Mark, ...]) -> None:
-    """The shapes of all regions, as two calls to the GPU."""
+    """The shapes of all regions, as three calls to the GPU."""
     fill: list[Vector] = []
     lines: list[Vector] = []
     fill_colours: list[tuple[float, ...]] = []
@@ -150,7 +154,11 @@ def _make(marks: tuple[Mark, ...]) -> None:
     shader = gpu.shader.from_builtin("SMOOTH_COLOR")
     _drawing.fill = batch_for_shader(shader, "TRIS", {"pos": fill, "color": fill_colours}) if fill else None
     shader = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
-    _drawing.lines = batch_for_shader(shader, "LINES", {"pos": lines, "color": line_colours}) if lines else None
+    faint = [(*colour[:3], HIDDEN_LINE_ALPHA) for colour in line_colours]
+    _drawing.lines, _drawing.hidden_lines = (
+        batch_for_shader(shader, "LINES", {"pos": lines, "color": colours}) if lines else None
+        for colours in (line_colours, faint)
+    )
     _drawing.marks = marks
 
 

@@ -432,3 +432,104 @@ def compare(args: dict[str, Any]) -> Any:
             bpy.data.images.remove(image)
         found.append(colours)
     return found
+
+
+def elsewhere(args: dict[str, Any]) -> Any:
+    """Regions in two scenes, of a linked file, keyed, parented and constrained."""
+    addon_utils.enable(MODULE, default_set=True)
+    _camera()
+    root, scene = Path(args["root"]), bpy.context.scene
+    steering, regions = part("blender_addon.direct.request"), part("blender_addon.direct.regions")
+    bpy.ops.skyloop.region_add(prompt="from the library")
+    bpy.ops.wm.save_as_mainfile(filepath=str(root / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene, found = bpy.context.scene, {}
+    with bpy.data.libraries.load(str(root / "library.blend"), link=True) as (there, here):
+        here.objects = [name for name in there.objects if name.startswith("Sky Region")]
+    linked = here.objects[0]
+    scene.collection.objects.link(linked)
+    _camera()
+    bpy.ops.skyloop.region_add(prompt="keyed")
+    keyed = bpy.context.object
+    for frame, x in ((1, 0.0), (11, 50.0)):
+        keyed.location.x = x
+        keyed.keyframe_insert("location", frame=frame)
+    scene.frame_set(11)
+    found["linked and keyed"] = _regions()
+    errors = []
+    for name in ("region_remove", "region_drag"):
+        try:
+            getattr(bpy.ops.skyloop, name)(region=linked.name)
+        except RuntimeError as error:
+            errors.append(str(error).strip())
+    found["errors"] = errors
+    target = bpy.data.objects.new("Target", None)
+    scene.collection.objects.link(target)
+    target.location = (-30, 0, 0)
+    keyed.constraints.new("COPY_LOCATION").target = target
+    found["constrained"] = _regions()[-1]
+    other = bpy.data.scenes.new("Other")
+    found["other scene"] = steering.conditions(other)
+    with bpy.context.temp_override(scene=other, view_layer=other.view_layers[0]):
+        other.camera = scene.camera
+        bpy.ops.skyloop.region_add(prompt="of the other")
+    found["other's own"] = [r.prompt for r in steering.conditions(other)["regions"]]
+    found["still"] = [r[3] for r in _regions()]
+    found["names"] = [thing.name for thing in regions.of_scene(other)]
+    return found
+
+
+def switched_off(args: dict[str, Any]) -> Any:
+    """What is left of us in Blender's handlers when the add-on is disabled, also in the middle of painting."""
+    from inside import make_job
+
+    addon_utils.enable(MODULE, default_set=True)
+    handlers = bpy.app.handlers
+
+    def ours() -> list[str]:
+        lists = (handlers.save_pre, handlers.undo_post, handlers.redo_post)
+        found = [f.__name__ for each in lists for f in each if f.__module__.startswith("bl_ext")]
+        header = getattr(bpy.types.VIEW3D_HT_header.draw, "_draw_funcs", [])
+        return found + [f.__name__ for f in header if f.__module__.startswith("bl_ext")]
+
+    overlay = part("blender_addon.direct.overlay")
+    found = {"on": ours(), "drawn": len(overlay._handles)}
+    bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], Path(args["root"]))))
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    addon_utils.disable(MODULE)
+    found |= {"off": ours(), "left drawn": len(overlay._handles)}
+    addon_utils.enable(MODULE)
+    found["done"] = list(bpy.ops.skyloop.paint_done())
+    found["mode"] = bpy.context.mode
+    return found
+
+
+def panels(args: dict[str, Any]) -> Any:
+    """What the panels say when there is a region, a photo, a mask and a camera."""
+    from inside import make_job, use_fake
+    from layout import drawn
+
+    addon_utils.enable(MODULE, default_set=True)
+    use_fake(args["film"], "ok")
+    scene = bpy.context.scene
+
+    def now() -> dict[str, str]:
+        names = ("directions", "picture", "motion", "part", "camera")
+        return {name: drawn(getattr(bpy.types, f"SKYLOOP_PT_{name}"), bpy.context) for name in names}
+
+    found = {"empty": now()}
+    _camera(yaw_deg=30, pitch_deg=10)
+    bpy.ops.skyloop.region_add(prompt="a storm")
+    scene.skyloop.direct.photo = args["picture"]
+    scene.skyloop.direct.only_camera = True
+    bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], Path(args["root"]))))
+    found["unmeasured"] = now()
+    bpy.ops.skyloop.camera_measure()
+    bpy.ops.skyloop.paint_mask(kind="EDIT")
+    found["painting"] = now()
+    bpy.ops.skyloop.paint_done()
+    scene.skyloop.direct.photo_kind = "PHOTO"
+    found["full"] = now()
+    scene.frame_end = 77
+    found["stale"] = now()
+    return found

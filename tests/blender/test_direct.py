@@ -231,3 +231,34 @@ def test_how_much_moves_where(blender: Blender, tmp_path: Path) -> None:
     assert moves[128, 256] == 255 and moves[400, 256] == moves[128, 700] == 0
     assert (still == 255 - moves).all()
     assert found["none"] == {} and "Skyloop Motion Mask" not in found["left"]
+
+
+def test_regions_of_other_files_and_scenes(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("direct:elsewhere", root=tmp_path)
+    linked, keyed = found["linked and keyed"]
+    assert linked[3] == "from the library" and keyed[3] == "keyed"
+    assert keyed[0] == pytest.approx(45, abs=0.01), "as it stands at the current frame"
+    assert len(found["errors"]) == 2 and all("linked from another file" in text for text in found["errors"])
+    assert found["constrained"][0] == pytest.approx(-90, abs=0.01)
+    assert found["other scene"] == {} and found["other's own"] == ["of the other"]
+    assert found["still"] == ["from the library", "keyed"]
+
+
+def test_nothing_is_left_when_it_is_switched_off(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("direct:switched_off", root=tmp_path)
+    assert {"pack_painted", "_after_undo", "draw_header"} <= set(found["on"]) and found["drawn"] == 2
+    assert found["off"] == [] and found["left drawn"] == 0
+    assert found["done"] == ["FINISHED"] and found["mode"] == "OBJECT"
+
+
+def test_the_panels_say_what_is_so(blender: Blender, tmp_path: Path, film: Path) -> None:
+    found = blender.ask("direct:panels", root=tmp_path, picture=film / "poster.png")
+    assert "a storm ahead" in found["empty"]["directions"] and "not a sky" in found["empty"]["part"]
+    unmeasured, full = found["unmeasured"], found["full"]
+    assert "30° right of front, 10° up" in unmeasured["directions"]
+    assert "[Measure the Saving]" in unmeasured["camera"]
+    assert "About" in full["camera"] and "% of the sky is refined" in full["camera"] and "soft" in full["camera"]
+    assert "[Measure the Saving]" in found["stale"]["camera"]
+    assert "[Done] [Discard]" in found["painting"]["part"] and "[Re-roll Painted Part]" not in found["painting"]["part"]
+    assert "[Re-roll Painted Part]" in full["part"] and "[Edit Painted Part]" in full["part"]
+    assert "Yaw °" in full["picture"] and "Yaw °" not in unmeasured["picture"]
