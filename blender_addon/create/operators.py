@@ -11,7 +11,7 @@ from .. import places, session
 from ..core.checks import Fix
 from ..core.styles import EXAMPLES
 from ..direct.request import prepare
-from ..ui import refused
+from ..ui import refused, tr
 from .request import assign, found_in, new_seed, request_of, why_not_generate
 
 
@@ -25,7 +25,7 @@ class SKYLOOP_OT_generate(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = why_not_generate(context)
-        cls.poll_message_set(reason)
+        cls.poll_message_set(tr(reason))
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -54,7 +54,7 @@ class SKYLOOP_OT_fix(bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         check = next((c for c in found_in(context) if c.id == properties.check), None)
-        return check.message.rstrip(".") if check else cls.__doc__ or ""
+        return tr(check.message).rstrip(".") if check else cls.__doc__ or ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         check = next((c for c in found_in(context) if c.id == self.check), None)
@@ -79,7 +79,9 @@ class SKYLOOP_OT_choose_output_folder(bpy.types.Operator):
     bl_label = "Choose Folder for Skies"
     bl_options = {"REGISTER"}
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(
+        name="Folder", description="Where new skies are kept", subtype="DIR_PATH", options={"SKIP_SAVE"}
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -108,7 +110,9 @@ class SKYLOOP_OT_use_prompt(bpy.types.Operator):
     bl_label = "Use Prompt"
     bl_options = {"REGISTER", "UNDO"}
 
-    prompt: StringProperty(name="Prompt", default=EXAMPLES[0], options={"SKIP_SAVE"})
+    prompt: StringProperty(
+        name="Prompt", description="The words of the example", default=EXAMPLES[0], options={"SKIP_SAVE"}
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.scene.skyloop.prompt = self.prompt
@@ -122,7 +126,7 @@ class SKYLOOP_OT_choose_model(bpy.types.Operator):
     bl_label = "Choose Model"
     bl_options = {"REGISTER", "UNDO"}
 
-    model: StringProperty(name="Model", default="builtin", options={"SKIP_SAVE"})
+    model: StringProperty(name="Model", description="The id of the model", default="builtin", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.scene.skyloop.model = self.model

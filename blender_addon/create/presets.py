@@ -31,7 +31,7 @@ class SKYLOOP_OT_apply_preset(bpy.types.Operator):
     bl_label = "Apply Preset"
     bl_options = {"REGISTER", "UNDO"}
 
-    name: StringProperty(name="Name", options={"SKIP_SAVE"})
+    name: StringProperty(name="Name", description="The name of the preset", options={"SKIP_SAVE"})
 
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
@@ -59,7 +59,9 @@ class SKYLOOP_OT_save_preset(bpy.types.Operator):
     bl_label = "Save Preset"
     bl_options = {"REGISTER"}  # No UNDO: it is a file.
 
-    name: StringProperty(name="Name", maxlen=presets.MAX_NAME_CHARS, options={"SKIP_SAVE"})
+    name: StringProperty(
+        name="Name", description="The name of the preset", maxlen=presets.MAX_NAME_CHARS, options={"SKIP_SAVE"}
+    )
     include_prompt: BoolProperty(name="With the Prompt", description="Keep the prompt, too", options={"SKIP_SAVE"})
     overwrite: BoolProperty(
         name="Overwrite", description="Replace the preset of that name", options={"SKIP_SAVE", "HIDDEN"}
@@ -84,7 +86,7 @@ class SKYLOOP_OT_delete_preset(bpy.types.Operator):
     bl_label = "Delete Preset"
     bl_options = {"REGISTER"}
 
-    name: StringProperty(name="Name", options={"SKIP_SAVE"})
+    name: StringProperty(name="Name", description="The name of the preset", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -108,7 +108,7 @@ class SKYLOOP_OT_region_move(_OfRegion, bpy.types.Operator):
 
     direction: EnumProperty(
         name="Direction",
-        description="Which way",
+        description="To be painted earlier or later",
         items=(("UP", "Earlier", "Below the one before it"), ("DOWN", "Later", "Over the one after it")),
         options={"SKIP_SAVE"},
     )

@@ -9,7 +9,7 @@ from .. import places, session
 from ..ui import refused
 from . import edit, masks, painting, view
 
-KIND = {"name": "Mask", "description": "Which mask", "items": masks.ITEMS, "options": {"SKIP_SAVE"}}
+KIND = {"name": "Mask", "description": "What the mask is for", "items": masks.ITEMS, "options": {"SKIP_SAVE"}}
 
 
 class SKYLOOP_OT_paint_mask(bpy.types.Operator):

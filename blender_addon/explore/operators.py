@@ -16,7 +16,7 @@ from ..core.jobs import Purpose
 from ..create.properties import MAX_SEED
 from ..create.request import estimate_of, found_in, recall_words, request_of
 from ..direct.request import prepare
-from ..ui import refused
+from ..ui import refused, tr
 
 ASK_ABOVE_S = 300.0
 OF_THE_FULL_SKY = ("size", "length", "start", "seed")  # what candidates have of their own
@@ -88,12 +88,19 @@ class SKYLOOP_OT_try_candidates(bpy.types.Operator):
     bl_label = "Try Four"
     bl_options = {"REGISTER"}  # No UNDO: it changes no file of Blender's.
 
-    count: IntProperty(name="Count", min=1, max=candidates.MOST, default=candidates.COUNT, options={"SKIP_SAVE"})
+    count: IntProperty(
+        name="Count",
+        description="How many skies are made",
+        min=1,
+        max=candidates.MOST,
+        default=candidates.COUNT,
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = why_not_try(context)
-        cls.poll_message_set(reason)
+        cls.poll_message_set(tr(reason))
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -112,7 +119,14 @@ class SKYLOOP_OT_more_candidates(bpy.types.Operator):
     bl_label = "Four More"
     bl_options = {"REGISTER"}
 
-    count: IntProperty(name="Count", min=1, max=candidates.MOST, default=candidates.COUNT, options={"SKIP_SAVE"})
+    count: IntProperty(
+        name="Count",
+        description="How many skies are made",
+        min=1,
+        max=candidates.MOST,
+        default=candidates.COUNT,
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -139,7 +153,14 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
     job: StringProperty(
         name="Sky", description="The folder of a finished sky; empty for the present World's", options={"SKIP_SAVE"}
     )
-    count: IntProperty(name="Count", min=1, max=candidates.MOST, default=candidates.COUNT, options={"SKIP_SAVE"})
+    count: IntProperty(
+        name="Count",
+        description="How many skies are made",
+        min=1,
+        max=candidates.MOST,
+        default=candidates.COUNT,
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -156,7 +177,8 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
         cost = estimate_of(candidates.variation_of(made.request, made.folder, 0, places.device()))
         if cost.seconds * self.count < ASK_ABOVE_S:
             return self.execute(context)
-        text = f"{self.count} variations take {about(cost.seconds * self.count)}"
+        time = tr(about(cost.seconds * self.count))
+        text = tr("{count} variations take {time}").format(count=self.count, time=time)
         ask = context.window_manager.invoke_confirm
         return ask(self, event, title=self.bl_label, message=text, confirm_text="Make Them")
 

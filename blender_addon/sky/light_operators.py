@@ -44,8 +44,7 @@ class SKYLOOP_OT_find_sun(OfSky, bpy.types.Operator):
 
 
 class SKYLOOP_OT_add_sun_lamp(OfSky, bpy.types.Operator):
-    """Make a sun lamp of the film's sun, with its direction, colour and strength over the loop, for crisp shadows.
-    Pressed again, it updates the lamp"""
+    """Make a lamp of the film's sun, for crisp shadows: its direction, colour, strength. Again to update it"""
 
     bl_idname = "skyloop.add_sun_lamp"
     bl_label = "Add Sun Lamp"
