@@ -104,10 +104,25 @@ def same_length(one: GenerateRequest, other: GenerateRequest) -> bool:
     return (one.frames, one.fps, one.loop) == (other.frames, other.fps, other.loop)
 
 
+def refined_of(chosen: Listed, wanted: GenerateRequest) -> GenerateRequest:
+    """About what :func:`refined` will ask for, as far as it can be told without reading the candidate's request."""
+    card = chosen.card
+    about = replace(
+        wanted,
+        width=card.width,
+        height=card.height,
+        frames=card.frames,
+        fps=card.fps,
+        loop=card.loop,
+        seed=card.seed,
+    )
+    return refined(about, chosen.folder, wanted)
+
+
 def is_whole(chosen: Listed, wanted: GenerateRequest) -> bool:
     """Whether a candidate is as large and long as the sky that is wanted, so that it can be kept as it is."""
-    card = chosen.card
-    return card.width >= wanted.width and card.frames >= wanted.frames
+    about = refined_of(chosen, wanted)
+    return about.width == chosen.card.width and bool(about.source)
 
 
 def cells(listed: Sequence[Listed], queue: JobQueue, prompt: str) -> list[Cell]:

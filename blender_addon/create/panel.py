@@ -79,11 +79,11 @@ def draw_fix(layout: bpy.types.UILayout, check: Check) -> None:
     if (fix := check.fix) is None:
         return
     if fix.operator:
-        button = layout.operator(fix.operator, text=fix.label)
+        button = layout.operator(fix.operator, text=tr(fix.label), translate=False)
         for name, value in fix.arguments.items():
             setattr(button, name, value)
     else:
-        layout.operator(SKYLOOP_OT_fix.bl_idname, text=fix.label).check = check.id
+        layout.operator(SKYLOOP_OT_fix.bl_idname, text=tr(fix.label), translate=False).check = check.id
 
 
 class SKYLOOP_MT_examples(bpy.types.Menu):

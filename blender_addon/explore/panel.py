@@ -95,7 +95,9 @@ class SKYLOOP_PT_explore(SkyloopPanel, bpy.types.Panel):
         if candidates.is_whole(listed, wanted):
             row.operator(SKYLOOP_OT_keep_candidate.bl_idname, icon="CHECKMARK")
         else:
-            text = tr("Make This One ({time})").format(time=tr(about(estimate_of(wanted).seconds)))
+            text = tr("Make This One ({time})").format(
+                time=tr(about(estimate_of(candidates.refined_of(listed, wanted)).seconds))
+            )
             name = SKYLOOP_OT_make_candidate.bl_idname
             row.operator(name, text=text, icon="RENDER_ANIMATION", translate=False)
         column.operator(SKYLOOP_OT_show_candidate.bl_idname, icon="WORLD")

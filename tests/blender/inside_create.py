@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy  # isort: skip  (as a module, bpy makes the next one importable)
@@ -248,28 +249,24 @@ def seeds(args: dict[str, Any]) -> Any:
         asked.append(settings.seed)
     ops.new_seed()
     drawn, locked = settings.seed, not settings.random_seed
-    manager = bpy.types.WindowManager.bl_rna  # without a window there is no clipboard to write to
-    del manager
-    seeds = part("blender_addon.create.seeds")
-    texts = ("4711", " 12\n", "", "moon", "-3", "2147483648", "99999999999999999999", "٣", "1.5")
-    pasted = {}
-    for text in texts:
-        settings.seed, settings.random_seed = 1, True
-        context = type(
-            "Context", (), {"scene": bpy.context.scene, "window_manager": type("M", (), {"clipboard": text})}
-        )
-        reports: list[str] = []
-        stand_in = type("StandIn", (), {"report": lambda self, kind, line, reports=reports: reports.append(line)})()
-        seeds.SKYLOOP_OT_paste_seed.execute(stand_in, context)
+    clipboard = SimpleNamespace(clipboard="")  # without a window Blender has none
+    context = SimpleNamespace(scene=bpy.context.scene, window_manager=clipboard)
+    reports: list[str] = []
+    stand_in = SimpleNamespace(report=lambda kind, line: reports.append(line))
+    operators, pasted = part("blender_addon.create.seeds"), {}
+    for text in ("4711", " 12\n", "", "moon", "-3", "2147483648", "99999999999999999999", "٣", "1.5"):
+        settings.seed, settings.random_seed, clipboard.clipboard = 1, True, text
+        reports.clear()
+        operators.SKYLOOP_OT_paste_seed.execute(stand_in, context)
         pasted[text] = [settings.seed, settings.random_seed, *reports]
     settings.seed = 42
-    seeds.SKYLOOP_OT_copy_seed.execute(stand_in, context)
+    operators.SKYLOOP_OT_copy_seed.execute(stand_in, context)
     return {
         "asked": asked,
         "drawn": drawn,
         "locked": locked,
         "pasted": pasted,
-        "copied": context.window_manager.clipboard,
+        "copied": clipboard.clipboard,
         "waiting": [task.request.seed for task in session.queue.tasks],
     }
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from blender_addon.__main__ import load_package
 
 load_package()
+archive = importlib.import_module("skyloop.blender_addon.core.archive")
 candidates = importlib.import_module("skyloop.blender_addon.core.candidates")
 jobs = importlib.import_module("skyloop.blender_addon.core.jobs")
 protocol = importlib.import_module("skyloop.backend.protocol")
@@ -35,6 +36,10 @@ def made(root: Path, name: str, *, done: bool = True, **fields: Any) -> Path:
         (folder / "sky.mp4").write_bytes(b"movie")
         (folder / "result.json").write_text("{}", encoding="utf-8")
     return folder
+
+
+def listed_in(root: Path) -> list[Any]:
+    return archive.look([root], [], archive.Archive()).finished
 
 
 def stamp(number: int) -> str:
@@ -106,14 +111,29 @@ def task(root: Path, name: str, title: str, **fields: Any) -> Any:
     return queue_module.Task(folder, replace(WANTED, prompt=title), jobs.Claim(folder), **fields)
 
 
+def test_what_a_chosen_one_will_take_is_told_from_its_card(tmp_path: Path) -> None:
+    chosen = candidates.candidate_of(WANTED, 7)
+    folder = made(
+        tmp_path / "candidates", stamp(1), **{n: getattr(chosen, n) for n in ("width", "height", "steps", "seed")}
+    )
+    [listed] = listed_in(tmp_path / "candidates")
+    for wanted in (WANTED, replace(WANTED, frames=40), replace(WANTED, fps=24.0)):
+        told, full = candidates.refined_of(listed, wanted), candidates.refined(chosen, folder, wanted)
+        for name in ("width", "frames", "fps", "source", "image", "strength", "seed", "steps"):
+            assert getattr(told, name) == getattr(full, name), name
+        assert not candidates.is_whole(listed, wanted)
+    assert candidates.is_whole(listed, replace(WANTED, width=512, height=256))
+    assert not candidates.is_whole(listed, replace(WANTED, width=512, height=256, loop=False))
+
+
 def test_the_grid_shows_one_kind_and_what_is_being_made_of_it(tmp_path: Path) -> None:
     root = tmp_path / "candidates"
-    small = {"width": 512, "height": 256}
+    small: dict[str, Any] = {"width": 512, "height": 256}
     made(root, stamp(1), prompt="dawn", **small)
     made(root, stamp(2), **small)
     made(root, stamp(3), **small)
     made(root, stamp(4), prompt="stars", width=1024, height=512)
-    listed = jobs.history([root])
+    listed = listed_in(root)
     queue = queue_module.JobQueue()
     names = [cell.folder.name for cell in candidates.cells(listed, queue, "dawn")]
     assert names == [stamp(1)]
@@ -161,7 +181,7 @@ def test_a_candidate_is_kept_as_a_sky_of_its_own(tmp_path: Path) -> None:
     kept = [candidates.keep(folder) for _ in range(2)]
     assert [k.parent for k in kept] == [tmp_path, tmp_path] and kept[0] != kept[1]
     assert {f.name for f in kept[0].iterdir()} == {"request.json", "sky.mp4", "result.json"}
-    assert {job.folder for job in jobs.history([tmp_path])} == set(kept) and folder.exists()
+    assert {job.folder for job in listed_in(tmp_path)} == set(kept) and folder.exists()
 
 
 @pytest.mark.skipif(

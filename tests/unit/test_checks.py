@@ -43,13 +43,14 @@ def fixed(before: Any, check: Any) -> Any:
     """The facts once the button beside ``check`` was pressed, as ``skyloop.fix`` and the scene's properties do it."""
     assert check.fix and not check.fix.operator
     request, prompt = before.request, before.prompt
-    for name, value in check.fix.settings.items():
+    values: dict[str, Any] = check.fix.settings
+    for name, value in values.items():
         match name:
-            case "quality" if value != "CUSTOM":
+            case "quality" if str(value) != "CUSTOM":
                 width, height = settings.size_of(value, 0)
                 request = replace(request, width=width, height=height)
             case "custom_width":
-                request = replace(request, width=value, height=value // 2)
+                request = replace(request, width=value, height=int(value) // 2)
             case "prompt":
                 prompt, request = value, replace(request, prompt=value)
             case "style":
