@@ -19,7 +19,7 @@ from . import torch_build
 from .disk import size_mb
 from .install import layer
 from .lock import is_used, locked
-from .places import IN_USE, MOVED, READY, SPECS, find_ready, write_json
+from .places import IN_USE, MOVED, READY, SPECS, find_ready, read_ready, write_json
 from .verify import self_test
 from .work import Work
 
@@ -45,7 +45,7 @@ def copy_home(work: Work, old: Path) -> None:
     what was copied is removed again."""
     new = work.home
     check_target(old, new)
-    fresh = not new.exists() or not any(new.iterdir())
+    fresh = not any(new.glob(f"envs/*/{READY}"))  # what a copy that was killed left is no loss
     work.run.log = old / "install.log"  # which stays when the copy goes
     done = False
     try:
@@ -121,7 +121,9 @@ def busy(seconds: float) -> None:
 
 
 def _copy(work: Work, old: Path, new: Path) -> None:
-    files = sorted(_files(old), key=lambda path: path.name == READY)  # last: a part of a copy must not look ready
+    there = {env.parent.name for env in new.glob(f"envs/*/{READY}") if read_ready(env.parent)}  # perhaps in use
+    files = [path for path in _files(old) if path.parts[0] != "envs" or path.parts[1] not in there]
+    files.sort(key=lambda path: path.name == READY)  # last: a part of a copy must not look ready
     sizes = {path: os.lstat(old / path).st_size for path in files}
     total = sum(sizes.values())
     linked = _one_disk(old, new)  # another name costs neither time nor room

@@ -25,7 +25,8 @@ class Survey:
     ``elsewhere``: another process is setting it up just now.
     ``download_mb`` and ``disk_mb`` are what the whole of it takes, ``have_mb`` what of it is downloaded already,
     ``free_mb`` what the disk has left (-1: it does not say). ``size_mb`` is what is installed, ``old_mb`` what earlier
-    versions take, ``downloads_mb`` what lies half downloaded, ``skies_mb`` what the folders of skies hold.
+    versions take, ``downloads_mb`` what lies half downloaded, ``skies_mb`` what the folders of skies hold
+    (only looked at when it is ready).
     """
 
     home: Path
@@ -71,7 +72,7 @@ def survey(home: Path | None = None, *, known: str = "", accelerator: str = "", 
         size_mb=sum(_mb(env) for env in envs),
         old_mb=sum(_mb(env) for env in old_environments(at, spec, kind)),
         downloads_mb=_mb(at / "downloads"),
-        skies_mb=sum(_mb(folder) for folder in {folder.absolute() for folder in skies}),
+        skies_mb=sum(_mb(folder) for folder in {folder.absolute() for folder in skies}) if about["ready"] else 0,
         writable=os.access(ground, os.W_OK),
     )
 

@@ -95,7 +95,8 @@ class SetUp:
 
     @property
     def looking(self) -> bool:
-        return self._surveyor is not None
+        """Whether a thread is busy looking; one that waits for a disk is not."""
+        return self._surveyor is not None and not self.slow
 
     @property
     def runtime(self) -> InstalledRuntime | None:

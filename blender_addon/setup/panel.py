@@ -183,6 +183,7 @@ def draw_generator(layout: bpy.types.UILayout, context: bpy.types.Context, now: 
     row.operator(SKYLOOP_OT_move_generator.bl_idname, text="Move...", icon="FILE_FOLDER")
     row.operator(SKYLOOP_OT_repair.bl_idname, icon="TOOL_SETTINGS")
     row.operator(SKYLOOP_OT_remove_generator.bl_idname, text="Remove...", icon="TRASH")
+    row.operator(SKYLOOP_OT_look_again.bl_idname, text="", icon="FILE_REFRESH")
     draw_older(layout, facts)
 
 

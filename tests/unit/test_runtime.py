@@ -505,6 +505,38 @@ def test_a_move_that_stops_leaves_the_old_one_in_use_and_nothing_behind(
     assert runtime.status()["ready"] and runtime.status()["home"] == str(world.home)
 
 
+def test_a_move_that_was_killed_is_no_obstacle_to_the_next(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ensure()
+    new = tmp_path / "new"
+    place = moving._place
+
+    def killed(old: Path, new: Path, linked: bool) -> None:
+        if old.name == places.READY:
+            raise KeyboardInterrupt
+        place(old, new, linked)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(moving, "clear", lambda home: None)  # who is killed tidies nothing up
+        patch.setattr(moving, "_place", killed)
+        runtime.move(new)
+    assert runtime.status(home=new)["condition"] == "half" and runtime.status()["ready"]
+    runtime.move(new)
+    runtime.retire(world.home, new)
+    assert runtime.status()["ready"] and runtime.status()["home"] == str(new)
+
+
+def test_a_home_that_has_it_already_keeps_its_own(world: World, tmp_path: Path) -> None:
+    world.ensure()
+    new = tmp_path / "new"
+    mine = runtime.ensure(home=new).parents[1] / "ready.json"
+    before = mine.stat().st_ino
+    runtime.move(new)
+    runtime.retire(world.home, new)
+    assert mine.stat().st_ino == before and runtime.status()["home"] == str(new)
+
+
 def test_a_folder_with_other_things_gets_one_of_ours_in_it(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     assert runtime.target_of(tmp_path) == tmp_path / moving.SUBFOLDER
