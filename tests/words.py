@@ -97,7 +97,7 @@ def _refusals(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Dict):  # what a model is good for
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in _TOLD and isinstance(value, ast.Constant):
-                    yield value.value
+                    yield str(value.value)
 
 
 def _form(node: ast.JoinedStr) -> str:
