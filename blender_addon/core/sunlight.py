@@ -104,39 +104,73 @@ def sun_at(picture: Picture, yaw: float, pitch: float) -> Sun:
 
 def measure(picture: Picture, shown: Highlights) -> Light:
     """The light of a picture as the World shows it at strength 1, with its highlights boosted."""
-    up, lamp, middle, disc = [0.0] * 3, [0.0] * 3, [0.0] * 3, 0.0
+    up, lamp, middle, brightest = [0.0] * 3, [0.0] * 3, [0.0] * 3, 0.0
     sun = direction(shown.yaw, shown.pitch)
-    least = min(shown.above, shown.cap) if shown.boost else shown.cap
-    brightest_lamp = 0.0
-    pixels, width = picture.pixels, picture.width
-    for y in range(picture.height):
-        pitch = ((y + 0.5) / picture.height - 0.5) * math.pi
-        solid = (math.tau / width) * (math.pi / picture.height) * math.cos(pitch)
-        upward = max(0.0, math.sin(pitch)) * solid
-        row = y * width * 4
-        for x in range(width):
-            at = row + 4 * x
-            red, green, blue = pixels[at], pixels[at + 1], pixels[at + 2]
-            peak = max(red, green, blue)
-            if peak > least:
-                ahead = direction((x + 0.5) / width * math.tau - math.pi, pitch)
-                gain = boost_of(peak, math.acos(max(-1.0, min(1.0, _dot(ahead, sun)))), shown)
-                red, green, blue, peak = red * gain, green * gain, blue * gain, peak * gain
-                if peak > shown.cap:
-                    share = (1.0 - shown.cap / peak) * solid
-                    excess = (red * share, green * share, blue * share)
-                    weight = luma(excess)
-                    lamp = [a + b for a, b in zip(lamp, excess, strict=True)]
-                    middle = [m + weight * a for m, a in zip(middle, ahead, strict=True)]
-                    brightest_lamp = max(brightest_lamp, peak - shown.cap)
-            if upward:
-                up[0] += red * upward
-                up[1] += green * upward
-                up[2] += blue * upward
+    bright = _bright_places(picture, min(shown.above, shown.cap) if shown.boost else shown.cap)
+    for ahead, solid, colour, is_bright in _samples(picture, bright):
+        if is_bright:
+            gain = boost_of(max(colour), math.acos(max(-1.0, min(1.0, _dot(ahead, sun)))), shown)
+            colour = (colour[0] * gain, colour[1] * gain, colour[2] * gain)
+            if (peak := max(colour)) > shown.cap:
+                share = (1.0 - shown.cap / peak) * solid
+                excess = (colour[0] * share, colour[1] * share, colour[2] * share)
+                weight = luma(excess)
+                lamp = [a + b for a, b in zip(lamp, excess, strict=True)]
+                middle = [m + weight * a for m, a in zip(middle, ahead, strict=True)]
+                brightest = max(brightest, peak - shown.cap)
+        if ahead[2] > 0.0:
+            upward = solid * ahead[2]
+            up[0] += colour[0] * upward
+            up[1] += colour[1] * upward
+            up[2] += colour[2] * upward
     yaw, pitch = _angles(middle) if any(middle) else (shown.yaw, shown.pitch)
-    if brightest_lamp:
-        disc = 2.0 * math.sqrt(max(lamp) / brightest_lamp / math.pi)
+    disc = 2.0 * math.sqrt(max(lamp) / brightest / math.pi) if brightest else 0.0
     return Light((up[0], up[1], up[2]), (lamp[0], lamp[1], lamp[2]), yaw, pitch, disc)
+
+
+def _bright_places(picture: Picture, least: float) -> set[int]:
+    """The pixels that are brighter than ``least``, and their neighbours, which renderers mix with them."""
+    width, height, pixels = picture.width, picture.height, picture.pixels
+    found: set[int] = set()
+    for at in range(width * height):
+        if max(pixels[4 * at], pixels[4 * at + 1], pixels[4 * at + 2]) > least:
+            y, x = divmod(at, width)
+            for beside in range(max(0, y - 1), min(height, y + 2)):
+                found.update(beside * width + (x + step) % width for step in (-1, 0, 1))
+    return found
+
+
+def _samples(picture: Picture, bright: set[int]) -> Iterator[tuple[Colour, float, Colour, bool]]:
+    """Direction, solid angle and colour of each pixel; of four places in each of the ``bright`` ones."""
+    width, height, pixels = picture.width, picture.height, picture.pixels
+    ahead_of = [(math.cos(yaw), -math.sin(yaw)) for yaw in (((x + 0.5) / width - 0.5) * math.tau for x in range(width))]
+    for y in range(height):
+        pitch = ((y + 0.5) / height - 0.5) * math.pi
+        level, rise = math.cos(pitch), math.sin(pitch)
+        solid = (math.tau / width) * (math.pi / height) * level
+        for x in range(width):
+            at = y * width + x
+            if at in bright:
+                for across in (-0.25, 0.25):
+                    for along in (-0.25, 0.25):
+                        yaw = ((x + 0.5 + across) / width - 0.5) * math.tau
+                        place = direction(yaw, ((y + 0.5 + along) / height - 0.5) * math.pi)
+                        yield place, solid / 4.0, _between(picture, x + across, y + along), True
+            else:
+                forth, aside = ahead_of[x]
+                colour = (pixels[4 * at], pixels[4 * at + 1], pixels[4 * at + 2])
+                yield (level * forth, level * aside, rise), solid, colour, False
+
+
+def _between(picture: Picture, x: float, y: float) -> Colour:
+    """The colour between the middles of four pixels, as renderers mix them."""
+    left, low = math.floor(x), math.floor(y)
+    mixed = [0.0, 0.0, 0.0]
+    for row, along in ((low, 1.0 - (y - low)), (low + 1, y - low)):
+        for column, across in ((left, 1.0 - (x - left)), (left + 1, x - left)):
+            at = 4 * (min(max(row, 0), picture.height - 1) * picture.width + column % picture.width)
+            mixed = [m + along * across * part for m, part in zip(mixed, picture.pixels[at : at + 3], strict=True)]
+    return (mixed[0], mixed[1], mixed[2])
 
 
 def boost_of(brightness: float, from_sun: float, shown: Highlights) -> float:

@@ -1,6 +1,6 @@
 """The World that shows a sky."""
 
-from . import film_operators, light_operators, missing, nodes, operators, properties, work
+from . import film_operators, light_operators, missing, operators, properties, upgrade, work
 
 CLASSES = (
     *properties.CLASSES,
@@ -11,11 +11,11 @@ CLASSES = (
 
 
 def register() -> None:
-    nodes.register()
+    upgrade.register()
     missing.register()
 
 
 def unregister() -> None:
     work.end()
     missing.unregister()
-    nodes.unregister()
+    upgrade.unregister()

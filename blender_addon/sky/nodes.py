@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
-from bpy.app.handlers import persistent
 
 VERSION = 1  # of what is inside the group; an older one is made anew when its file is opened
 VERSION_KEY = "skyloop_version"
@@ -64,7 +63,7 @@ def make(film: bpy.types.Image) -> bpy.types.NodeTree:
     """A new group that shows ``film``."""
     group = bpy.data.node_groups.new(GROUP, "ShaderNodeTree")
     try:
-        _fill(group)
+        fill(group)
         group.nodes[FILM].image = film
     except BaseException:
         bpy.data.node_groups.remove(group)
@@ -120,30 +119,12 @@ def set_value(world: bpy.types.World, name: str, value: float) -> None:
         socket.default_value = value
 
 
-def upgrade_all() -> None:
-    """Make the groups anew that an older version of the add-on left in this file; values, keys and links stay."""
-    for group in bpy.data.node_groups:
-        if is_ours(group) and group.library is None and group[VERSION_KEY] < VERSION:
-            upgrade(group)
-
-
-def upgrade(group: bpy.types.NodeTree) -> None:
-    """Make the inside of ``group`` as this version makes it; its film and how it plays are taken over."""
-    old = group.nodes[FILM]
-    image, user = old.image, old.image_user
-    playing = {name: getattr(user, name) for name in PLAYING}
-    group.nodes.clear()
-    _fill(group)
-    film = group.nodes[FILM]
-    film.image = image
-    for name, value in playing.items():
-        setattr(film.image_user, name, value)
-
-
+# What an image texture elsewhere needs to play as the film does.
 PLAYING = ("frame_duration", "frame_start", "frame_offset", "use_cyclic", "use_auto_refresh")
 
 
-def _fill(group: bpy.types.NodeTree) -> None:
+def fill(group: bpy.types.NodeTree) -> None:
+    """Wire an empty group; inputs that it has already stay."""
     _declare(group)
     given = group.nodes.new("NodeGroupInput")
     given.name, given.location = "Given", (-400.0, 0.0)
@@ -321,16 +302,3 @@ class _Wiring:
     def brightest(self, colour: Value) -> Value:
         red, green, blue = self.xyz_of(colour)
         return self.math("MAXIMUM", self.math("MAXIMUM", red, green), blue)
-
-
-@persistent
-def _after_load(*_arguments: object) -> None:
-    upgrade_all()
-
-
-def register() -> None:
-    bpy.app.handlers.load_post.append(_after_load)
-
-
-def unregister() -> None:
-    bpy.app.handlers.load_post.remove(_after_load)
