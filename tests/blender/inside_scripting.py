@@ -6,7 +6,7 @@ from typing import Any
 
 import addon_utils
 import bpy
-from inside import MODULE, make_job, use_fake
+from inside import MODULE, make_job, part, use_fake
 
 
 def run(args: dict[str, Any]) -> Any:
@@ -20,10 +20,21 @@ def run(args: dict[str, Any]) -> Any:
     examples = re.findall(r"```python\n(.*?)```", Path(args["page"]).read_text(encoding="utf-8"), re.DOTALL)
     worlds = []
     for example in examples:
-        exec(compile(example.replace("/skies/aurora", str(job)), args["page"], "exec"), {})
+        exec(compile(_here(example, root, job), args["page"], "exec"), {})
         worlds.append({scene.name: scene.world and scene.world.name for scene in bpy.data.scenes})
     scene = bpy.data.scenes["Scene"]
-    return {"worlds": worlds, "frames": scene.frame_end, "front_deg": scene.skyloop.front_deg}
+    regions = [region.prompt for region in part("blender_addon.direct.request").conditions(scene)["regions"]]
+    return {
+        "worlds": worlds,
+        "frames": scene.frame_end,
+        "front_deg": scene.skyloop.front_deg,
+        "regions": regions,
+    }
+
+
+def _here(example: str, root: Path, job: Path) -> str:
+    """An example with the folders of this test."""
+    return example.replace("/skies/aurora", str(job)).replace("/skies", str(root))
 
 
 def fails(args: dict[str, Any]) -> Any:
@@ -37,3 +48,14 @@ def fails(args: dict[str, Any]) -> Any:
     except RuntimeError as error:
         return str(error)
     return ""
+
+
+def operators(_: dict[str, Any]) -> Any:
+    """``{operator: [what a script may give it]}`` of all that Blender has of ours."""
+    addon_utils.enable(MODULE, default_set=True)
+    found = {}
+    for name in dir(bpy.ops.skyloop):
+        rna = getattr(bpy.ops.skyloop, name).get_rna_type()
+        shown = [p.identifier for p in rna.properties if p.identifier != "rna_type"]
+        found[name] = sorted(p for p in shown if not p.startswith("filter_"))
+    return found
