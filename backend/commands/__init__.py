@@ -41,8 +41,8 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
         document = run()
     except FailedError as failure:
         return _report(failure.error, failure.log, as_json=as_json)
-    except SkyloopError as error:
-        return _report(error, "", as_json=as_json)
+    except SkyloopError as error:  # the set-up's bring their log along
+        return _report(error, str(getattr(error, "log", "")), as_json=as_json)
     except KeyboardInterrupt:
         return _report(SkyloopError(ErrorKind.CANCELLED, "Cancelled."), "", as_json=as_json)
     except Exception as error:  # the request boundary: a traceback belongs into a log, not into a terminal
