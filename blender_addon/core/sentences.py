@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+WIDE = 0x2E80  # from here on characters are Chinese and Japanese, which have a full stop of their own
 _BLANK = re.compile(r"\{(\d+)\}")
 
 
@@ -31,6 +32,9 @@ class Sentences:
         for pattern, form in self._forms:
             if found := pattern.fullmatch(text):
                 return _BLANK.sub(lambda blank: self.translated(found[int(blank[1])]), form)
+        if text.endswith(".") and text[:-1] in self._words:  # said elsewhere as a tooltip, which has no period
+            known = self._words[text[:-1]]
+            return known + ("。" if ord(known[-1]) >= WIDE else ".")
         whose, colon, rest = text.partition(": ")
         return f"{whose}: {self.translated(rest)}" if colon else text
 

@@ -34,6 +34,11 @@ def test_what_is_said_of_something_named() -> None:
     assert GERMAN.translated("The prompt: about 5 min") == "The prompt: etwa 5 min"
 
 
+def test_a_tooltip_as_a_sentence() -> None:
+    assert GERMAN.translated("The prompt.") == "Der Prompt."
+    assert Sentences({"The prompt": "プロンプト"}).translated("The prompt.") == "プロンプト。"
+
+
 def test_what_is_not_known_stays() -> None:
     for text in ("", "Etwas fehlt.", " is missing.", "a of b", "The film {1} is missing", "(((", "a: b: c", "\\1 {1}"):
         assert GERMAN.translated(text) == text
