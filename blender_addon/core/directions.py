@@ -114,7 +114,12 @@ def sphere_mesh(
         for column in range(columns):
             after = (column + 1) % columns
             low, high = row * columns, (row + 1) * columns
-            face = [(low + column, 0, 0), (low + after, 1, 0), (high + after, 1, 1), (high + column, 0, 1)]
+            face: list[tuple[int, float, int]] = [
+                (low + column, 0, 0),
+                (low + after, 1, 0),
+                (high + after, 1, 1),
+                (high + column, 0, 1),
+            ]
             if row == 0:  # at a pole the corners of a face meet in one point
                 face[0:2] = [(0, 0.5, 0)]
             elif row == rows - 1:

@@ -61,9 +61,10 @@ def fingerprint(scene: bpy.types.Scene) -> str:
 
 
 def camera_at(scene: bpy.types.Scene, frame: int) -> bpy.types.Object:
-    """The camera of a frame: that of the last marker before it which has one, else the active one."""
-    cut = [at for at in _cameras(scene) if at <= frame]
-    return _cameras(scene)[max(cut)] if cut else scene.camera
+    """The camera of a frame: as Blender has it, that of the last marker up to there which has one, before them all that
+    of the first; without any the active one."""
+    cuts = _cameras(scene)
+    return cuts[max((at for at in cuts if at <= frame), default=min(cuts))] if cuts else scene.camera
 
 
 def view_of(camera: bpy.types.Object, scene: bpy.types.Scene) -> View:

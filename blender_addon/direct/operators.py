@@ -1,6 +1,7 @@
 """Regions: add, order, select, take away; the photo and the camera."""
 
 import math
+from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
@@ -11,6 +12,7 @@ from ..core import directions
 from ..ui import refused
 from . import camera, photo, regions, view
 
+Mixin = bpy.types.Operator if TYPE_CHECKING else object  # Blender registers operators only, not what they share
 LEAST_RADIUS_DEG, MOST_RADIUS_DEG = RADIUS_RANGE_DEG
 
 
@@ -75,7 +77,7 @@ class SKYLOOP_OT_region_add_band(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _OfRegion:
+class _OfRegion(Mixin):
     """What is done to a region: the one named, else the active one."""
 
     region: StringProperty(name="Region", description="Name of its object", options={"SKIP_SAVE", "HIDDEN"})

@@ -8,6 +8,7 @@ from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from .. import places, session
 from ..ui import refused
 from . import edit, masks, painting, view
+from .operators import Mixin
 
 KIND = {"name": "Mask", "description": "What the mask is for", "items": masks.ITEMS, "options": {"SKIP_SAVE"}}
 
@@ -34,7 +35,7 @@ class SKYLOOP_OT_paint_mask(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _WhilePainting:
+class _WhilePainting(Mixin):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         cls.poll_message_set("No mask is being painted")
@@ -98,7 +99,7 @@ class SKYLOOP_OT_mask_remove(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _Anew:
+class _Anew(Mixin):
     """A part of the present sky is asked for anew; size, length, rate and loop stay the sky's own."""
 
     bl_options = {"REGISTER"}  # No UNDO: only applying the result changes the file.

@@ -123,6 +123,7 @@ def _make_material(scene: bpy.types.Scene, mask: bpy.types.Image) -> bpy.types.M
     if material.node_tree is None:
         material.use_nodes = True  # before Blender 5.0
     tree = material.node_tree
+    assert tree
     tree.nodes.clear()
     sky, painted, paint = (tree.nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "Emission", "TexImage"))
     sky.inputs["Color"].default_value, painted.inputs["Color"].default_value = GREY, RED

@@ -186,7 +186,7 @@ def photo(args: dict[str, Any]) -> Any:
 def shot(args: dict[str, Any]) -> Any:
     """The keys of a shot, and for some of its frames the sky's directions of the picture's corners and middle by
     Blender's own projection."""
-    from bpy_extras.object_utils import world_to_camera_view
+    from bpy_extras import object_utils
 
     addon_utils.enable(MODULE, default_set=True)
     scene, camera = bpy.context.scene, _camera((5, 6, 7))
@@ -219,7 +219,7 @@ def shot(args: dict[str, Any]) -> Any:
             frame_points = [turn @ p for p in camera.data.view_frame(scene=scene)]
             right, low = frame_points[1] - frame_points[2], frame_points[3] - frame_points[2]
             at = frame_points[2] + x * right + y * low
-            projected = world_to_camera_view(scene, camera, at)
+            projected = object_utils.world_to_camera_view(scene, camera, at)
             assert abs(projected.x - x) < 1e-4 and abs(projected.y - y) < 1e-4, (projected, x, y)
             seen.append([x, y, *(at - turn.translation).normalized()])
         corners.append({"frame": frame, "seen": seen})
@@ -238,7 +238,7 @@ def shot(args: dict[str, Any]) -> Any:
 
 def _seen_at(sphere: bpy.types.Object, yaw_deg: float, pitch_deg: float) -> tuple[float, float]:
     """The mask's coordinates (u, v) that somebody in the sphere's middle sees in a direction of the world."""
-    from mathutils.geometry import barycentric_transform
+    from mathutils import geometry
 
     ahead = Vector(part("blender_addon.core.directions").direction(yaw_deg, pitch_deg))
     local = sphere.matrix_world.to_3x3().inverted() @ ahead
@@ -249,7 +249,7 @@ def _seen_at(sphere: bpy.types.Object, yaw_deg: float, pitch_deg: float) -> tupl
     for a, b in zip(loops[1:], loops[2:], strict=False):
         corners = [mesh.vertices[mesh.loops[i].vertex_index].co for i in (loops[0], a, b)]
         flat = [Vector((*mesh.uv_layers.active.data[i].uv, 0)) for i in (loops[0], a, b)]
-        found = barycentric_transform(at, *corners, *flat)
+        found = geometry.barycentric_transform(at, *corners, *flat)
         if all(min(c[k] for c in flat) - 1e-4 <= found[k] <= max(c[k] for c in flat) + 1e-4 for k in (0, 1)):
             return found.x, found.y
     raise AssertionError("no corner is near")
@@ -533,3 +533,30 @@ def panels(args: dict[str, Any]) -> Any:
     scene.frame_end = 77
     found["stale"] = now()
     return found
+
+
+def cuts(args: dict[str, Any]) -> Any:
+    """Two cameras, the second from a marker at frame 10 on; Blender's own choice of each frame beside."""
+    addon_utils.enable(MODULE, default_set=True)
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 20
+    first, second = _camera(yaw_deg=0), _camera(yaw_deg=120)
+    first.name, second.name = "CutA", "CutB"
+    scene.timeline_markers.new("a", frame=3).camera = first
+    scene.timeline_markers.new("b", frame=10).camera = second
+    scene.timeline_markers.new("note", frame=15)
+    scene.skyloop.direct.only_camera = True
+    steering = part("blender_addon.direct.request")
+    keys = steering.prepare(scene, Path(args["root"]))["camera"]
+    yaw: dict[int, float] = {}
+    for before, after in zip(keys, keys[1:], strict=False):
+        for frame in range(before.frame, after.frame + 1):
+            share = (frame - before.frame) / (after.frame - before.frame)
+            yaw[frame] = (1 - share) * before.yaw_deg + share * after.yaw_deg
+    blenders = []
+    for frame in range(1, 21):
+        scene.frame_set(frame)
+        blenders.append(scene.camera.name)
+    ours = [part("blender_addon.direct.camera").camera_at(scene, frame).name for frame in range(1, 21)]
+    second.data.type = "PANO"
+    return {"ours": ours, "blenders": blenders, "yaw": yaw, "problem": steering.problems(scene)}

@@ -109,6 +109,27 @@ def test_the_keys_are_blenders_own_projection(blender: Blender, tmp_path: Path, 
             assert projected(key, ahead, PAN["front_deg"]) == pytest.approx((x, y), abs=0.005), (key, x, y)
 
 
+def test_a_shot_follows_what_carries_the_camera(blender: Blender, tmp_path: Path) -> None:
+    """Its parent is in no scene, and the range begins in the middle of a loop."""
+    asked = {"range": [101, 140], "front_deg": 0.0, "keys": [(101, (0, 0, 0)), (140, (40, 0, 0))]}
+    found = blender.ask("direct:shot", root=tmp_path, **asked, parent_turn_deg=70, look_at=[101, 140])
+    assert found["before"] == found["after"], "nothing of the file has changed, also what is not keyed yet"
+    assert [key["frame"] for key in found["keys"]][0] == 100 % 16 and found["keys"][-1]["frame"] == 100 % 16 + 39
+    assert [found["keys"][i]["yaw_deg"] for i in (0, -1)] == [pytest.approx(70, abs=0.1), pytest.approx(110, abs=0.1)]
+    assert found["share"] == pytest.approx(88 * 27 / 41253, rel=0.15), "two pictures wide, with a margin"
+    still = blender.ask("direct:shot", root=tmp_path, range=[1, 40], front_deg=0.0, keys=[(1, (5, 5, 0))], look_at=[])
+    assert len(still["keys"]) == 1 and still["keys"][0]["frame"] == 0
+
+
+def test_cuts_between_cameras_are_followed(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("direct:cuts", root=tmp_path)
+    assert found["ours"] == found["blenders"] == 9 * ["CutA"] + 11 * ["CutB"]
+    assert [found["yaw"][str(frame)] for frame in (0, 8, 9, 19)] == [
+        pytest.approx(y, abs=0.1) for y in (0, 0, 120, 120)
+    ]
+    assert "CutB is no perspective camera" in found["problem"][0]
+
+
 def at_frame(keys: list[dict[str, float]], frame: float) -> dict[str, float]:
     """As the backend reads keys: even movement between, rest outside."""
     import numpy as np
@@ -200,7 +221,9 @@ def picture(path: Path) -> np.ndarray:
     """The pixels (H, W) of a grey PNG."""
     import cv2
 
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    return pixels
 
 
 def test_painting_begins_and_ends_cleanly(blender: Blender, tmp_path: Path) -> None:
