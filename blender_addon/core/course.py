@@ -15,8 +15,9 @@ from .state import Progress
 
 SURE_AFTER_S, SURE_SHARE = 3.0, 0.02  # earlier than this a phase's pace says little
 # Of a sky of the built-in model, 512 x 256 and 16 frames, on a processor: only the proportions count.
-USUAL_S = {"load": 2.0, "layout": 30.0, "refine": 30.0, "decode": 5.0, "measure": 30.0}
+USUAL_S = {"load": 2.0, "layout": 30.0, "refine": 30.0, "decode": 4.0, "light": 0.2, "measure": 30.0}
 USUAL_WORK = 512 * 256 * 16
+WINDOW_PX = 128  # of the field of view, as the built-in model sees it; what is finer takes a refinement
 FIXED = ("load",)  # takes as long whatever the size
 BETWEEN = ("read", "upsample")  # short, and within the phases that they lead to
 
@@ -61,6 +62,8 @@ def expected(request: GenerateRequest, past: Sequence[Past]) -> dict[str, float]
     order = list(USUAL_S)
     names = [name for name in known if kind_of(name) in order]
     names.sort(key=lambda name: (order.index(kind_of(name)), name))
+    if nearest is None and request.width * request.fov_deg / 360 < 1.25 * WINDOW_PX:
+        names.remove("refine")
     if request.measure and "measure" not in names:
         names.append("measure")
     if not request.measure:

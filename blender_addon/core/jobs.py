@@ -22,7 +22,7 @@ from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from ...backend.runtime.lock import is_held, locked
 
 CANDIDATES = "candidates"
-MAX_HISTORY = 300
+MAX_HISTORY = 2000  # more than anyone looks through; what a tick of Blender takes grows with it
 _CLAIM_WAIT_S = 0.5  # who only asks whether it is held holds it for a moment
 
 

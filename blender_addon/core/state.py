@@ -38,6 +38,7 @@ PHASES = INSTALLER_PHASES | {
     "read": "Reading the pictures",
     "refine": "Refining the sky",
     "decode": "Writing the movie",
+    "light": "Looking for the sun",
     "measure": "Checking the result",
 }
 

@@ -75,4 +75,6 @@ def test_an_earlier_sky_tells_what_to_expect() -> None:
     assert list(found) == ["load", "layout", "refine 1", "refine 2", "measure"]
     assert found["load"] == 4 and found["layout"] == 40 and found["refine 2"] == 10
     assert "measure" not in expected(replace(REQUEST, measure=False), [alike])
-    assert list(expected(REQUEST, [])) == ["load", "layout", "refine", "decode", "measure"]
+    assert list(expected(REQUEST, [])) == ["load", "layout", "decode", "light", "measure"]
+    large = replace(REQUEST, width=1024, height=512)
+    assert list(expected(large, [])) == ["load", "layout", "refine", "decode", "light", "measure"]
