@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .installing import Cancelled, Report
 from .state import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
+DISK_PATIENCE_S = 3.0  # Blender stands still meanwhile
 
 
 class InstalledRuntime:
@@ -21,6 +23,14 @@ class InstalledRuntime:
         self.home = home
 
     def ready(self) -> bool:
+        """Whether it can be started; a disk that does not answer soon is one where it cannot."""
+        found: list[bool] = []
+        asking = threading.Thread(target=lambda: found.append(self._is_ready()), name="skyloop-ready", daemon=True)
+        asking.start()
+        asking.join(DISK_PATIENCE_S)
+        return any(found)
+
+    def _is_ready(self) -> bool:
         return bool(runtime.status("backend", home=self.home)["ready"])
 
     def install(self, report: Report, cancelled: Cancelled) -> None:

@@ -25,7 +25,7 @@ def why_not_change(now: session.BlenderSession) -> str:
 
 def allowed(operator: type[bpy.types.Operator], reason: str) -> bool:
     """What ``poll`` returns: whether there is no ``reason`` against it, which else is in the tooltip."""
-    operator.poll_message_set(reason)
+    operator.poll_message_set(tr(reason))
     return not reason
 
 
@@ -204,9 +204,11 @@ class SKYLOOP_OT_allow_online(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         cls.poll_message_set(
-            "Online access is allowed"
-            if bpy.app.online_access
-            else "Blender was started with --offline-mode: start it without"
+            tr(
+                "Online access is allowed"
+                if bpy.app.online_access
+                else "Blender was started with --offline-mode: start it without"
+            )
         )
         return not bpy.app.online_access and not bpy.app.online_access_override
 

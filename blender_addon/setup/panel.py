@@ -71,9 +71,9 @@ def _draw_busy(
         place = {"step": step, "number": STEPS.index(progress.name) + 1, "count": len(STEPS)}
         step = tr("{number} of {count}: {step}").format(**place)
     column.label(text=step, translate=False)
-    column.progress(factor=progress.factor, text=progress.amount)
+    column.progress(factor=progress.factor, text=tr(progress.amount))
     if pace := progress.pace:
-        column.label(text=pace)
+        column.label(text=", ".join(tr(part) for part in pace.split(", ")), translate=False)
     if stage is not Stage.REMOVING:
         layout.operator(SKYLOOP_OT_cancel.bl_idname, icon="X")
     waits = progress.name == "wait"
@@ -203,7 +203,7 @@ def _fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, val
     column = split.column(align=True)
     region, scale = context.region, context.preferences.system.ui_scale
     width = region.width / scale if region else 300.0
-    lines = textwrap.wrap(value, max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
+    lines = textwrap.wrap(tr(value), max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
     column.scale_y = 1.0 if len(lines) == 1 else 0.8
     for line in lines:
         column.label(text=line, translate=False)

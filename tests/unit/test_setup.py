@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,6 +161,22 @@ def test_one_thing_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
         desk.setup.repair(online=True)
     desk.until(lambda: not desk.session.busy)
     assert gone_on == [False]
+
+
+def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def status(env: str, home: Path) -> dict[str, Any]:
+        answers.wait(20)
+        return {"ready": True}
+
+    monkeypatch.setattr(installed.runtime, "status", status)
+    monkeypatch.setattr(installed, "DISK_PATIENCE_S", 0.05)
+    runtime = installed.InstalledRuntime(tmp_path)
+    assert not runtime.ready()
+    answers.set()
+    monkeypatch.setattr(installed, "DISK_PATIENCE_S", 20.0)
+    assert runtime.ready()
 
 
 def test_a_runtime_that_is_a_command_has_nothing_to_set_up() -> None:
