@@ -73,7 +73,7 @@ def draw_waiting(layout: bpy.types.UILayout, now: session.BlenderSession) -> Non
     if not waiting:
         return
     column = layout.column(align=True)
-    column.label(text=f"{len(waiting)} waiting:", icon="TIME")
+    column.label(text=tr(f"{len(waiting)} waiting:"), icon="TIME")
     for task in waiting[:MAX_ROWS]:
         row = column.row(align=True)
         row.label(text=task.title)
@@ -82,7 +82,7 @@ def draw_waiting(layout: bpy.types.UILayout, now: session.BlenderSession) -> Non
             button.job, button.direction = str(task.folder), direction
         row.operator(SKYLOOP_OT_queue_remove.bl_idname, text="", icon="X").job = str(task.folder)
     if len(waiting) > MAX_ROWS:
-        column.label(text=f"and {len(waiting) - MAX_ROWS} more")
+        column.label(text=tr(f"and {len(waiting) - MAX_ROWS} more"))
 
 
 def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession, job: Path) -> None:
@@ -112,9 +112,9 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
     row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
     for text in filter(None, (problem.hint, problem.onward)):
         paragraph(box, context, text)
-    row = box.row(align=True)
     if problem.job:
-        row.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)
+        box.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)
+    row = box.row(align=True)  # three in one row would be cut
     if problem.log:
         row.operator(SKYLOOP_OT_open_log.bl_idname, icon="TEXT")
     row.operator(SKYLOOP_OT_copy_report.bl_idname, icon="COPYDOWN")

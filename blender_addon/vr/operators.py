@@ -3,7 +3,7 @@
 import bpy
 
 from ...backend.protocol import SkyloopError
-from ..ui import refused
+from ..ui import refused, tr
 from . import preview
 
 
@@ -21,7 +21,7 @@ class SKYLOOP_OT_vr_preview(bpy.types.Operator):
             reason = "VR is running already: stop it first"
         if not reason and context.scene.skyloop.vr.base == "CAMERA" and not context.scene.camera:
             reason = "The scene has no active camera: add one, or stand at the scene's centre"
-        cls.poll_message_set(reason)
+        cls.poll_message_set(tr(reason))
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -44,7 +44,7 @@ class SKYLOOP_OT_vr_stop(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("No VR preview is running")
+        cls.poll_message_set(tr("No VR preview is running"))
         return preview.is_ours()
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError
-from .. import session
+from .. import redraw, session
 from ..sky import world
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,8 @@ def base_pose(scene: bpy.types.Scene) -> tuple[tuple[float, float, float], float
             ahead_deg = world.camera_front_deg(camera)
     else:
         location = (0.0, 0.0, chosen.eye_height_m / scene.unit_settings.scale_length)
-        ahead_deg = scene.skyloop.front_deg
+        front_deg = world.front_deg_of(scene.world)
+        ahead_deg = scene.skyloop.front_deg if front_deg is None else front_deg
     return location, -math.radians(ahead_deg + chosen.heading_deg)
 
 
@@ -170,7 +171,7 @@ def _put_back() -> None:
     _set(_settings(), before.settings)
     if before.we_play and _playing():
         _toggle_playback()
-    session.current().revision += 1  # the panel is drawn anew
+    redraw.panels()
 
 
 def end() -> None:
