@@ -48,6 +48,27 @@ def of_addon() -> set[str]:
     return found | {text for file in _generator() for text in _refusals(_parsed(file))}
 
 
+def untranslated() -> list[str]:
+    """Where the add-on shows text in a way that Blender does not translate, or puts it together without ``ui.tr``."""
+    return [
+        f"{file.relative_to(ADDON)}:{given.lineno}: {ast.unparse(given)}"
+        for file in sorted(ADDON.rglob("*.py"))
+        if file.name not in UNSEEN
+        for node in ast.walk(_parsed(file))
+        if isinstance(node, ast.Call)
+        for given in _as_it_is(node)
+    ]
+
+
+def _as_it_is(call: ast.Call) -> Iterator[ast.expr]:
+    if _name(call.func) == "poll_message_set":
+        yield from (given for given in call.args[:1] if not isinstance(given, ast.Call))
+    shown = [keyword.value for keyword in call.keywords if keyword.arg == "text"]
+    for given in [*shown, *(call.args[1:2] if _name(call.func) == "report" else [])]:
+        if isinstance(given, ast.JoinedStr) and _WORD_IN_FORM.search(_form(given)):
+            yield given
+
+
 def _generator() -> Iterator[Path]:
     for name in GENERATOR:
         place = ADDON.parent / "backend" / name

@@ -85,7 +85,7 @@ class SKYLOOP_OT_choose_output_folder(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("Skyloop is not in Blender's preferences")
+        cls.poll_message_set(tr("Skyloop is not in Blender's preferences"))
         return places.preferences() is not None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

@@ -3,7 +3,7 @@
 import bpy
 
 from ...backend.protocol import bad_request
-from ..ui import refused
+from ..ui import refused, tr
 from .properties import MAX_SEED
 from .request import new_seed
 
@@ -31,7 +31,7 @@ class SKYLOOP_OT_copy_seed(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         seed = context.scene.skyloop.seed
         context.window_manager.clipboard = str(seed)
-        self.report({"INFO"}, f"Seed {seed} is on the clipboard")
+        self.report({"INFO"}, tr(f"Seed {seed} is on the clipboard"))
         return {"FINISHED"}
 
 

@@ -9,7 +9,7 @@ from bpy.props import EnumProperty, FloatProperty, StringProperty
 from ...backend.controls import MAX_PROMPT_CHARS, MAX_REGIONS, RADIUS_RANGE_DEG
 from ...backend.protocol import SkyloopError, bad_request
 from ..core import directions
-from ..ui import refused
+from ..ui import refused, tr
 from . import camera, photo, regions, view
 
 Mixin = bpy.types.Operator if TYPE_CHECKING else object  # Blender registers operators only, not what they share
@@ -84,7 +84,7 @@ class _OfRegion(Mixin):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("Select a region first")
+        cls.poll_message_set(tr("Select a region first"))
         return bool(regions.of_scene(context.scene))
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:
@@ -268,7 +268,7 @@ class SKYLOOP_OT_photo_at_camera(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("The scene has no active camera")
+        cls.poll_message_set(tr("The scene has no active camera"))
         return context.scene.camera is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -289,7 +289,7 @@ class SKYLOOP_OT_camera_measure(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         text = camera.problem(context.scene)
-        cls.poll_message_set(text)
+        cls.poll_message_set(tr(text))
         return not text
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -298,12 +298,12 @@ class SKYLOOP_OT_camera_measure(bpy.types.Operator):
         except SkyloopError as error:
             return refused(self, error)
         share = context.scene.skyloop.direct.camera_share
-        self.report({"INFO"}, f"The camera sees about {math.ceil(100 * share)} % of the sky.")
+        self.report({"INFO"}, tr(f"The camera sees about {math.ceil(100 * share)} % of the sky."))
         return {"FINISHED"}
 
 
 def _room(cls: type, context: bpy.types.Context) -> bool:
-    cls.poll_message_set(f"There are {MAX_REGIONS} regions, which is the most")
+    cls.poll_message_set(tr(f"There are {MAX_REGIONS} regions, which is the most"))
     return len(regions.of_scene(context.scene)) < MAX_REGIONS
 
 

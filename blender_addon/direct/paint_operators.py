@@ -6,7 +6,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from ...backend.controls import MAX_PROMPT_CHARS, RADIUS_RANGE_DEG
 from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from .. import places, session
-from ..ui import refused
+from ..ui import refused, tr
 from . import edit, masks, painting, view
 from .operators import Mixin
 
@@ -24,7 +24,7 @@ class SKYLOOP_OT_paint_mask(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("A mask is being painted already: press Done first")
+        cls.poll_message_set(tr("A mask is being painted already: press Done first"))
         return painting.sphere_of(context.scene) is None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -38,7 +38,7 @@ class SKYLOOP_OT_paint_mask(bpy.types.Operator):
 class _WhilePainting(Mixin):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("No mask is being painted")
+        cls.poll_message_set(tr("No mask is being painted"))
         return bool(context.scene.skyloop.direct.painting) or painting.sphere_of(context.scene) is not None
 
 
@@ -91,7 +91,7 @@ class SKYLOOP_OT_mask_remove(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("Press Done first")
+        cls.poll_message_set(tr("Press Done first"))
         return painting.sphere_of(context.scene) is None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -109,7 +109,7 @@ class _Anew(Mixin):
         now = session.current()
         reason = "The generator is not set up yet: press Set Up Skyloop" if now.not_installed else ""
         reason = reason or edit.why_not(context.scene)
-        cls.poll_message_set(reason)
+        cls.poll_message_set(tr(reason))
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:

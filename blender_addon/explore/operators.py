@@ -130,7 +130,7 @@ class SKYLOOP_OT_more_candidates(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("There are no candidates yet: press Try Four")
+        cls.poll_message_set(tr("There are no candidates yet: press Try Four"))
         return not session.current().installing and any(c.listed for c in cells(context.scene))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -165,7 +165,7 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set("The generator is not set up yet: press Set Up Skyloop")
+        cls.poll_message_set(tr("The generator is not set up yet: press Set Up Skyloop"))
         return not now.installing and not now.not_installed
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -298,7 +298,7 @@ class SKYLOOP_OT_discard_candidates(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("There are no candidates")
+        cls.poll_message_set(tr("There are no candidates"))
         return bool(cells(context.scene))
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -73,7 +73,7 @@ class SKYLOOP_OT_reroll(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set("The generator is not ready: see the Skyloop tab")
+        cls.poll_message_set(tr("The generator is not ready: see the Skyloop tab"))
         return not now.installing and not now.not_installed
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -116,7 +116,7 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
             row.operator(SKYLOOP_OT_resume_job.bl_idname, text=text, icon="PLAY").job = str(job.folder)
             row.operator(SKYLOOP_OT_delete_job.bl_idname, text="", icon="TRASH").job = str(job.folder)
         if len(found) > MAX_ROWS:
-            box.label(text=f"and {len(found) - MAX_ROWS} more")
+            box.label(text=tr(f"and {len(found) - MAX_ROWS} more"))
 
 
 def _record(job: Listed) -> str:

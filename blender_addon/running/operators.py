@@ -12,7 +12,7 @@ from ...backend.protocol import SkyloopError
 from .. import session
 from ..core import jobs
 from ..core.state import State
-from ..ui import refused
+from ..ui import refused, tr
 
 REPORT_LOG_BYTES = 8000
 SHOWN_LOG_BYTES = 4 << 20
@@ -29,7 +29,9 @@ class SKYLOOP_OT_cancel(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
         stopping = now.state is State.CANCELLING
-        cls.poll_message_set("It stops as soon as the present step is done" if stopping else "Nothing is being made")
+        cls.poll_message_set(
+            tr("It stops as soon as the present step is done" if stopping else "Nothing is being made")
+        )
         return (now.installing or now.job is not None) and not stopping
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -48,9 +50,9 @@ class SKYLOOP_OT_release(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
         if now.client is None:
-            cls.poll_message_set("The generator is not running and holds no memory")
+            cls.poll_message_set(tr("The generator is not running and holds no memory"))
             return False
-        cls.poll_message_set("A sky is being made: pause it first")
+        cls.poll_message_set(tr("A sky is being made: pause it first"))
         return now.job is None or now.queue.paused
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -68,7 +70,7 @@ class SKYLOOP_OT_pause(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set("It is paused already" if now.queue.paused else "Nothing is being made")
+        cls.poll_message_set(tr("It is paused already" if now.queue.paused else "Nothing is being made"))
         return bool(now.queue.tasks) and not now.queue.paused
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -85,7 +87,7 @@ class SKYLOOP_OT_resume_queue(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("It is not paused")
+        cls.poll_message_set(tr("It is not paused"))
         return session.current().queue.paused
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -135,7 +137,9 @@ class SKYLOOP_OT_resume_job(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         now = session.current()
-        cls.poll_message_set(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Set Up Skyloop first")
+        cls.poll_message_set(
+            tr(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Set Up Skyloop first")
+        )
         return not now.installing and not now.not_installed
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -158,7 +162,7 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         problem = session.current().problem
-        cls.poll_message_set("There is no log for this")
+        cls.poll_message_set(tr("There is no log for this"))
         return bool(problem and problem.log)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -167,7 +171,7 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
         try:
             text = _end_of(problem.log, SHOWN_LOG_BYTES)
         except (OSError, SkyloopError) as error:
-            self.report({"ERROR"}, f"The log {problem.log} cannot be read: {error}")
+            self.report({"ERROR"}, tr(f"The log {problem.log} cannot be read: {error}"))
             return {"CANCELLED"}
         block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
         block.from_string(text)

@@ -40,7 +40,9 @@ def draw(header: bpy.types.Header, context: bpy.types.Context) -> None:
         _draw_busy(row, now)
     elif now.problem:
         row.alert = True
-        row.popover(SKYLOOP_PT_progress.__name__, text=f"Skyloop: {now.problem.message}", icon="ERROR", translate=False)
+        row.popover(
+            SKYLOOP_PT_progress.__name__, text=tr(f"Skyloop: {now.problem.message}"), icon="ERROR", translate=False
+        )
         row.operator(SKYLOOP_OT_dismiss.bl_idname, text="", icon="X", emboss=False)
     elif now.just_done and now.notice_until_s:
         _draw_done(row, context, now)
@@ -51,7 +53,7 @@ def _draw_busy(row: bpy.types.UILayout, now: session.BlenderSession) -> None:
     bar.ui_units_x = BAR_UNITS
     share = now.progress.factor if now.installing else now.course.share()
     text = now.label if now.queue.paused else (now.left_text or tr(now.progress.label))
-    bar.progress(factor=share, text=f"Skyloop: {text}")
+    bar.progress(factor=share, text=tr(f"Skyloop: {text}"))
     row.popover(SKYLOOP_PT_progress.__name__, text="")
     row.operator(SKYLOOP_OT_cancel.bl_idname, text="", icon="X", emboss=False)
 

@@ -7,7 +7,7 @@ import bpy
 
 from ...backend.protocol import SkyloopError
 from .. import session
-from ..ui import refused
+from ..ui import refused, tr
 
 TURN_S = 0.02
 
@@ -21,7 +21,7 @@ class SKYLOOP_OT_wait(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("Blender has a window, and goes on by itself")
+        cls.poll_message_set(tr("Blender has a window, and goes on by itself"))
         return bpy.app.background
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -6,7 +6,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...backend.protocol import SkyloopError
-from ..ui import refused
+from ..ui import refused, tr
 from . import asset, missing, sequence, work, world
 from .light_operators import OfSky
 
@@ -149,7 +149,7 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
         if not super().poll(context):
             return False
         known = context.preferences.filepaths.asset_libraries
-        cls.poll_message_set("There is no asset library yet: add one in Preferences > File Paths > Asset Libraries")
+        cls.poll_message_set(tr("There is no asset library yet: add one in Preferences > File Paths > Asset Libraries"))
         return any(item.path for item in known)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -167,13 +167,15 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
         known = asset.libraries()
         chosen = self.library or next(iter(known), "")
         if chosen not in known:
-            self.report({"ERROR"}, f"The folder of the asset library {chosen} is not there. Choose another library.")
+            self.report(
+                {"ERROR"}, tr(f"The folder of the asset library {chosen} is not there. Choose another library.")
+            )
             return {"CANCELLED"}
         try:
             made = asset.save(context.scene.world, known[chosen], copy_film=self.copy_film)
         except SkyloopError as error:
             return refused(self, error)
-        self.report({"INFO"}, f"Saved in {chosen}: {made.stem}")
+        self.report({"INFO"}, tr(f"Saved in {chosen}: {made.stem}"))
         return {"FINISHED"}
 
 

@@ -19,12 +19,12 @@ class OfSky:
     def poll(cls, context: bpy.types.Context) -> bool:
         sky = context.scene.world
         if not world.is_sky(sky):
-            cls.poll_message_set("The World of this scene is not a Skyloop sky")
+            cls.poll_message_set(tr("The World of this scene is not a Skyloop sky"))
             return False
         if sky.library:
-            cls.poll_message_set("The World is linked from another file: make it local first")
+            cls.poll_message_set(tr("The World is linked from another file: make it local first"))
             return False
-        cls.poll_message_set("The Skyloop node was taken out of this World: apply the sky again")
+        cls.poll_message_set(tr("The Skyloop node was taken out of this World: apply the sky again"))
         return nodes.node_of(sky) is not None
 
 

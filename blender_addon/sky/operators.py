@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ...backend.protocol import SkyloopError
 from ..core import jobs
-from ..ui import refused
+from ..ui import refused, tr
 from . import timeline, world
 
 
@@ -56,7 +56,7 @@ class SKYLOOP_OT_front_from_camera(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set("The scene has no active camera")
+        cls.poll_message_set(tr("The scene has no active camera"))
         return context.scene.camera is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:

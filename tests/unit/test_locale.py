@@ -40,3 +40,8 @@ def test_blanks_and_marks_are_kept(language: str) -> None:
         assert sorted(BLANK.findall(text)) == sorted(BLANK.findall(english)), english
         assert text.strip() and text == text.strip(), english
         assert not english.isascii() or "\n" not in text, english
+
+
+def test_why_a_button_is_grey_is_translated() -> None:
+    """Blender shows it as it is given, unlike labels and reports."""
+    assert words.untranslated() == []
