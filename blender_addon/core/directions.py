@@ -13,6 +13,7 @@ Vector = tuple[float, float, float]
 CIRCLE_STEPS = 48
 FILL_STEP_DEG = 10.0  # between the rings that fill a circle, so that a wide one bends with the sphere
 _LEAST_LENGTH = 1e-4
+_SIDE_STEPS = 12
 
 
 def direction(yaw_deg: float, pitch_deg: float) -> Vector:
@@ -93,6 +94,23 @@ def filled(centre: Vector, radius_deg: float, *, around: bool) -> list[Vector]:
             j = (i + 1) % CIRCLE_STEPS
             triangles += (inner[i], outer[i], outer[j], inner[i], outer[j], inner[j])
     return triangles
+
+
+def picture_rim(yaw_deg: float, pitch_deg: float, fov_deg: float, aspect: float) -> list[Vector]:
+    """The closed line around an upright photo on the sky: ``fov_deg`` wide, ``aspect`` is its width over its height."""
+    ahead = direction(yaw_deg, pitch_deg)
+    right, up = frame_of(ahead)
+    across = math.tan(math.radians(fov_deg) / 2)
+    corners = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+    rim: list[Vector] = []
+    for (x, y), (to_x, to_y) in zip(corners, (*corners[1:], corners[0]), strict=True):
+        for step in range(_SIDE_STEPS):
+            part = step / _SIDE_STEPS
+            u, v = (x + (to_x - x) * part) * across, (y + (to_y - y) * part) * across / aspect
+            length = math.sqrt(1 + u * u + v * v)
+            a, b, c = ((f + u * r + v * t) / length for f, r, t in zip(ahead, right, up, strict=True))
+            rim.append((a, b, c))
+    return rim
 
 
 def segments(ring: Sequence[Vector]) -> list[Vector]:

@@ -1,4 +1,5 @@
-"""The regions as the viewport shows them: translucent circles on the sky, at infinity, with their words.
+"""The regions as the viewport shows them: translucent circles on the sky, at infinity, with their words; and where the
+photo is.
 
 Drawn over the World, behind what is nearer, and never in a render. Shapes are made when a region changes only.
 """
@@ -17,7 +18,7 @@ from mathutils import Matrix
 from ..core import directions
 from ..core.directions import Vector
 from ..core.jobs import shorten
-from . import regions, view
+from . import photo, regions, view
 
 FILL_ALPHA, LINE_ALPHA, ACTIVE_FILL_ALPHA = 0.06, 0.8, 0.12
 HIDDEN_LINE_ALPHA = 0.25  # where something stands before it, such as the floor's grid
@@ -44,6 +45,7 @@ class _Drawing:
     """What was made for the regions as they last were; only Blender's handles and memory of the GPU are kept here."""
 
     marks: tuple[Mark, ...] = ()
+    photo: tuple[Vector, ...] = ()
     fill: Any = None
     lines: Any = None
     hidden_lines: Any = None
@@ -94,16 +96,18 @@ def _draw_shapes() -> None:
     if not shown_in(context):
         return
     marks = marks_of(context.scene, context.view_layer.objects.active)
-    if marks != _drawing.marks:
-        _make(marks)
-    if not marks:
+    placed = photo.rim(context.scene)
+    if (marks, placed) != (_drawing.marks, _drawing.photo):
+        _make(marks, placed)
+    if not (marks or placed):
         return
     eye = context.region_data.view_matrix.inverted().translation
     gpu.state.blend_set("ALPHA")
     gpu.state.depth_test_set("LESS_EQUAL")
     with gpu.matrix.push_pop():
         gpu.matrix.multiply_matrix(Matrix.Translation(eye) @ Matrix.Scale(_distance(context), 4))
-        _drawing.fill.draw(gpu.shader.from_builtin("SMOOTH_COLOR"))
+        if _drawing.fill:
+            _drawing.fill.draw(gpu.shader.from_builtin("SMOOTH_COLOR"))
         if _drawing.lines:
             shader = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
             shader.bind()
@@ -137,12 +141,12 @@ def _draw_words() -> None:
     blf.disable(0, blf.SHADOW)
 
 
-def _make(marks: tuple[Mark, ...]) -> None:
-    """The shapes of all regions, as three calls to the GPU."""
+def _make(marks: tuple[Mark, ...], placed: tuple[Vector, ...]) -> None:
+    """The shapes of all regions and the line around the photo, as three calls to the GPU."""
     fill: list[Vector] = []
-    lines: list[Vector] = []
+    lines = directions.segments(placed)
     fill_colours: list[tuple[float, ...]] = []
-    line_colours: list[tuple[float, ...]] = []
+    line_colours: list[tuple[float, ...]] = [(1.0, 1.0, 1.0, LINE_ALPHA)] * len(lines)
     for mark in marks:
         inside = directions.filled(mark.ahead, mark.radius_deg, around=mark.around)
         fill += inside
@@ -159,7 +163,7 @@ def _make(marks: tuple[Mark, ...]) -> None:
         batch_for_shader(shader, "LINES", {"pos": lines, "color": colours}) if lines else None
         for colours in (line_colours, faint)
     )
-    _drawing.marks = marks
+    _drawing.marks, _drawing.photo = marks, placed
 
 
 def _distance(context: bpy.types.Context) -> float:

@@ -145,7 +145,9 @@ class SKYLOOP_PT_picture(_Steering, bpy.types.Panel):
         if direct.photo_problem:
             paragraph(layout, context, direct.photo_problem, icon="ERROR")
         if direct.photo:
-            layout.row().prop(direct, "photo_kind", expand=True)
+            row = layout.row()
+            row.use_property_split = False  # the words need all of a narrow panel
+            row.prop(direct, "photo_kind", expand=True)
         if direct.photo and direct.photo_kind == "PHOTO":
             column = layout.column(align=True)
             column.prop(direct, "photo_yaw_deg")

@@ -37,12 +37,22 @@ def requested(scene: bpy.types.Scene) -> dict[str, Any]:
     }
 
 
+def rim(scene: bpy.types.Scene) -> tuple[directions.Vector, ...]:
+    """The line around the photo on the sky, for the viewport; empty when none is placed."""
+    direct = scene.skyloop.direct
+    if not direct.photo or direct.photo_kind == "SKY" or direct.photo_problem:
+        return ()
+    place = (direct.photo_yaw_deg, direct.photo_pitch_deg, direct.photo_fov_deg, direct.photo_aspect)
+    return tuple(directions.picture_rim(*place))
+
+
 def look(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """When a picture is chosen: see whether it can be used, and whether it is a panorama."""
     scene = self.id_data
     size, self.photo_problem = examine(scene)
     if size and not self.photo_problem:
         width, height = size
+        self.photo_aspect = width / max(1, height)
         self.photo_kind = "SKY" if abs(width - 2 * height) <= max(2, PANORAMA_TOLERANCE * width) else "PHOTO"
 
 

@@ -34,7 +34,9 @@ class SKYLOOP_PG_direct(bpy.types.PropertyGroup):
     """What steers the next sky by direction, kept with the scene."""
 
     show_overlay: BoolProperty(
-        name="Show Regions", description="Draw the regions on the sky in the viewport; never in renders", default=True
+        name="Show Regions",
+        description="Draw the regions on the sky in the viewport; never in renders",
+        default=True,
     )
     centre: PointerProperty(
         name="Seen From",
@@ -123,6 +125,9 @@ class SKYLOOP_PG_direct(bpy.types.PropertyGroup):
         default=60.0,
         precision=1,
         step=100,
+    )
+    photo_aspect: FloatProperty(
+        options={"HIDDEN"}, default=1.5, min=0.01, description="The picture's width over its height"
     )
     photo_problem: StringProperty(options={"HIDDEN"}, description="Why the picture cannot be used, as last looked")
 

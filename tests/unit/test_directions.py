@@ -83,6 +83,15 @@ def test_the_rims_of_a_band_are_its_edges() -> None:
     assert len(d.segments(two[0])) == 2 * d.CIRCLE_STEPS and d.segments(two[0])[-1] == two[0][0]
 
 
+def test_the_line_around_a_photo_is_where_the_engine_puts_its_edge() -> None:
+    yaw, pitch, fov, aspect = 70.0, 25.0, 50.0, 1.6
+    seen = sphere.view_directions(*(torch.tensor([math.radians(a)]) for a in (yaw, pitch, fov)), 100, 160)[0]
+    rim = torch.tensor(d.picture_rim(yaw, pitch, fov, aspect)).float()
+    distance = torch.rad2deg(torch.cdist(rim, seen.reshape(-1, 3)).min(1).values)
+    assert distance.max() < 0.5, "next to the picture's outermost pixels"
+    assert torch.rad2deg(torch.cdist(rim, seen[2:-2, 2:-2].reshape(-1, 3)).min(1).values).min() > 0.3, "and outside"
+
+
 def test_the_sphere_is_unrolled_as_skies_are() -> None:
     points, faces, corners = d.sphere_mesh(32, 16)
     assert len(faces) == 32 * 16
