@@ -106,7 +106,7 @@ def read(file: Path) -> Preset:
     except OSError as error:
         raise bad_request(f"{file.name} cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
-        raise bad_request(f"{file.name} is not JSON ({error}).") from error
+        raise bad_request(f"{file.name} is not JSON.", str(error)) from error
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
         raise bad_request(f"{file.name} has no settings.")
     if document.get("skyloop_preset") != VERSION:

@@ -82,7 +82,8 @@ def new_seed(settings: Any) -> None:
 def estimate_of(request: GenerateRequest) -> Estimate:
     """What ``request`` will take on this computer."""
     now = session.current()
-    past = [job.card for job in now.history]
+    cards = [job.card for job in (*now.history, *now.candidates)]
+    past = sorted(cards, key=lambda card: -card.written_ns)
     devices = now.client.devices if now.client else ()
     return expected(request, device_kind(request.device, devices, past), past)
 
