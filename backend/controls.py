@@ -25,8 +25,11 @@ PHOTO_FOV_RANGE_DEG = (5.0, 150.0)
 CAMERA_FOV_RANGE_DEG = (1.0, 170.0)
 ASPECT_RANGE = (0.1, 10.0)
 STRENGTH_RANGE = (0.05, 1.0)
+MAX_MOTION = 2.0
 REFINE_STRENGTH = 0.25
 """For a chosen candidate that shall become a large sky: what is where stays, detail is made (docs/engine.md)."""
+REFINED_MOTION = 0.78
+"""What a refinement leaves of the motion (docs/engine.md)."""
 VARIATION_STRENGTH = 0.7
 """For another sky of the same layout and light, whose clouds are others."""
 REGIONAL_METHODS = ("skyloop", "dynamicscaler")
@@ -69,8 +72,8 @@ def problems(request: GenerateRequest) -> Iterator[str]:
     yield from _region_problems(request.regions)
     yield from _image_problems(request)
     yield from _edit_problems(request)
-    if not 0.0 <= request.motion <= 2.0:
-        yield f"motion {request.motion:g}: use 0 (still) to 2, where 1 is as the model moves."
+    if not 0.0 <= request.motion <= MAX_MOTION:
+        yield f"motion {request.motion:g}: use 0 (still) to {MAX_MOTION:g}, where 1 is as the model moves."
     yield from _camera_problems(request.camera)
     yield from _misplaced(request)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import inputs
 from ..charts import Chart, sphere_charts
 from ..checkpoints import named
+from ..controls import REFINED_MOTION
 from ..denoise import Canvas, Schedule, denoise, white_noise
 from ..fields import Fields
 from ..known import Known
@@ -23,8 +24,6 @@ from . import Denoising, Task
 # How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
 # must close within one window moves at .7 of its pace otherwise, and any moves a little slower than a window alone.
 LOOP_PACE, LONG_PACE = 1.42, 1.12
-# What a refinement leaves of the motion.
-REFINED_MOTION = 0.78
 # How much stronger motion gets, for each time that the world which guidance leads away from is slower.
 AVOIDING = 1.27
 # How much of the noise of a frame, as variance, comes back a window later in a longer clip, so that windows in time

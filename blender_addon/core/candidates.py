@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...backend.controls import REFINE_STRENGTH, VARIATION_STRENGTH
+from ...backend.controls import MAX_MOTION, REFINE_STRENGTH, REFINED_MOTION, VARIATION_STRENGTH
+from ...backend.estimate import stages
 from ...backend.jobs import folders
 from ...backend.jobs.job_library import PIN, Library
 from ...backend.jobs.store import Status
@@ -41,9 +42,10 @@ class Cell:
 def candidate_of(wanted: GenerateRequest, seed: int) -> GenerateRequest:
     """A quick and small one of ``wanted``: the same sky in kind, for looking at.
 
-    It starts from what ``wanted`` starts from, except an earlier sky: that could not be made smaller.
+    It starts from what ``wanted`` starts from, except an earlier sky: that could not be made smaller. It moves the more
+    that refining it will take away.
     """
-    return replace(
+    small = replace(
         wanted,
         width=min(WIDTH, wanted.width),
         height=min(HEIGHT, wanted.height),
@@ -57,6 +59,8 @@ def candidate_of(wanted: GenerateRequest, seed: int) -> GenerateRequest:
         mask_at=None,
         strength=1.0,
     )
+    refinements = len(stages(replace(small, width=wanted.width, height=wanted.height))) - len(stages(small))
+    return replace(small, motion=min(MAX_MOTION, wanted.motion / REFINED_MOTION**refinements))
 
 
 def variation_of(made: GenerateRequest, folder: Path, seed: int, device: str) -> GenerateRequest:
@@ -91,6 +95,7 @@ def refined(chosen: GenerateRequest, folder: Path, wanted: GenerateRequest) -> G
         steps=wanted.steps,
         device=wanted.device,
         camera=wanted.camera,
+        motion=wanted.motion,
         measure=True,
     )
     if same_length(chosen, wanted):

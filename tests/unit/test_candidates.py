@@ -46,6 +46,16 @@ def stamp(number: int) -> str:
     return f"20260101-0000{number:02d}-stars"
 
 
+@pytest.mark.parametrize(("width", "factor"), [(512, 1.0), (1024, 1 / 0.78), (2048, 1 / 0.78**2)])
+def test_a_candidate_moves_the_more_that_refining_will_take_away(tmp_path: Path, width: int, factor: float) -> None:
+    wanted = replace(WANTED, width=width, height=width // 2, motion=0.8)
+    quick = candidates.candidate_of(wanted, 1)
+    assert quick.motion == pytest.approx(0.8 * factor)
+    assert candidates.refined(quick, tmp_path, wanted).motion == 0.8
+    assert candidates.candidate_of(replace(wanted, motion=2.0), 1).motion == 2.0
+    assert candidates.candidate_of(replace(wanted, motion=0.0), 1).motion == 0.0
+
+
 @given(
     width=st.sampled_from([256, 512, 1024, 4096]), frames=st.integers(1, 4096), steps=st.integers(0, 200),
     source=st.sampled_from(["", "/skies/a"]), seed=st.integers(0, 2**31 - 1),
