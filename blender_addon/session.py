@@ -60,6 +60,7 @@ class BlenderSession(Session):
         self._in_view: tuple[int, Path | None] = (0, None)
         self._queued: list[Path] = []
         self._idle_since = time.monotonic()
+        self.moved = False  # to another runtime folder, while something was under way
         self.setup = SetUp(
             self,
             switch=places.use_runtime_home,
@@ -225,6 +226,8 @@ class BlenderSession(Session):
         self.tick()
         if self.setup.tick():
             self.revision += 1
+        if self.moved and not self.busy:
+            runtime_moved()
         if self.finished:
             self._hand_over(self.finished[0])
         now_s = time.monotonic()
@@ -303,10 +306,13 @@ def current() -> BlenderSession:
 
 
 def runtime_moved() -> None:
-    """The preferences name another runtime folder."""
+    """The preferences name another runtime folder: it is used as soon as nothing runs from the old one."""
     now = current()
-    if now.busy:
+    now.moved = now.busy
+    if now.moved:
         return
+    if now.state is State.FAILED:  # there, not here
+        now.dismiss()
     now.release()
     now.runtime = InstalledRuntime(places.runtime_home())
     now.refresh()

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy  # isort: skip
 import addon_utils
-from inside import MODULE, part, turn_until
+from inside import MODULE, finish, part, press_generate, turn_until, use_fake
 from layout import Layout, drawn
 
 
@@ -222,6 +222,22 @@ def other(args: dict[str, Any]) -> Any:
     found["default"] = seen(session)
     made.close()
     return found
+
+
+def chosen_meanwhile(args: dict[str, Any]) -> Any:
+    """Another folder is chosen while a sky is being made."""
+    addon_utils.enable(MODULE, default_set=True)
+    session = use_fake(args["film"], "slow")
+    press_generate()
+    turn_until(session, lambda: session.state == "running")
+    folder = bpy.app.tempdir + "elsewhere"
+    bpy.context.preferences.addons[MODULE].preferences.runtime_folder = folder
+    session.step()
+    found = {"meanwhile": [session.state.value, session.setup.runtime is None]}
+    bpy.ops.skyloop.cancel()
+    finish(session)
+    turn_until(session, lambda: session.setup.runtime is not None and session.setup.facts is not None)
+    return found | {"folder": folder, "home": str(session.runtime.home), "stage": session.setup.stage.value}
 
 
 def second(args: dict[str, Any]) -> Any:

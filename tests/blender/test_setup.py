@@ -93,6 +93,12 @@ def test_another_folder_chosen_by_hand_can_be_where_it_is_moved_to(blender: Blen
     assert found["default"]["stage"] == "ready" and "Moved To" in found["default"]["preferences"]
 
 
+def test_a_folder_chosen_while_a_sky_is_made_counts_afterwards(blender: Blender) -> None:
+    found = blender.ask("setup:chosen_meanwhile")
+    assert found["meanwhile"] == ["running", True]
+    assert found["home"] == found["folder"] and found["stage"] == "none"
+
+
 def test_a_disk_that_is_unplugged_and_plugged_in_again(after: dict[str, Any]) -> None:
     gone, back = after["gone"], after["back"]
     assert gone["stage"] == "gone" and "disktwo" in gone["main"].replace(" ", "") and "Connect its disk" in gone["main"]
