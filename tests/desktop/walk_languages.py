@@ -16,19 +16,26 @@ class Ready:
 def walk() -> w.Walk:
     unfold()
     session = w.part("blender_addon.session").current()
+    session.refresh()
+    yield from w.open_tab("Skyloop")
+    yield from w.until(lambda: session.setup.facts, 30.0, "no survey")
+    yield from each_language("setup_")
     session.runtime = Ready()
     session.refresh()
     bpy.context.scene.skyloop.prompt = "northern lights over a frozen lake"
     with w.override():
         bpy.ops.skyloop.region_add()
-    yield from w.open_tab("Skyloop")
+    yield from each_language("")
+
+
+def each_language(named: str) -> w.Walk:
     view = bpy.context.preferences.view
     view.use_translate_interface = view.use_translate_tooltips = view.use_translate_reports = True
     for language in ["en_US", *w.ARGS["languages"]]:
         view.language = language
         yield 2.0
         w.note(**{language: said()})
-        w.shot(f"{language}", "UI")
+        w.shot(f"{named}{language}", "UI")
 
 
 def unfold() -> None:
