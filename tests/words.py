@@ -20,7 +20,7 @@ LOCALE = ADDON / "locale"
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
 GENERATOR = ("engine.py", "inputs.py", "protocol.py", "jobs", "media", "models", "runtime")
-_REFUSALS, _TOLD = ("SkyloopError", "bad_request"), ("summary", "needs")
+_REFUSALS, _TOLD, _DESCRIBES = ("SkyloopError", "bad_request"), ("summary", "needs"), ("describe",)
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
     r"^(log|_log|_logger|logger|logging|re|assert|getattr|hasattr|isinstance|removeprefix|startswith)$"
@@ -110,15 +110,23 @@ def _refusals(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func) in _REFUSALS:
             for given in [*node.args, *(keyword.value for keyword in node.keywords)]:
-                for part in [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]:
-                    if isinstance(part, ast.JoinedStr) and re.search("[a-z]{2}", re.sub(r"{\d+}", "", _form(part))):
-                        yield _form(part)
-                    if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
-                        yield part.value
+                yield from _either(given)
+        if isinstance(node, ast.FunctionDef) and node.name in _DESCRIBES:  # what will compute
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value:
+                    yield from _either(inner.value)
         if isinstance(node, ast.Dict):  # what a model is good for
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in _TOLD and isinstance(value, ast.Constant):
                     yield str(value.value)
+
+
+def _either(given: ast.expr) -> Iterator[str]:
+    for part in [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]:
+        if isinstance(part, ast.JoinedStr) and re.search("[a-z]{2}", re.sub(r"{\d+}", "", _form(part))):
+            yield _form(part)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
+            yield part.value
 
 
 def _form(node: ast.JoinedStr) -> str:

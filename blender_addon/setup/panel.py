@@ -3,7 +3,6 @@
 The preferences draw the same. Drawing reads what the last survey found; it looks at nothing itself.
 """
 
-import textwrap
 from pathlib import Path
 
 import bpy
@@ -203,7 +202,7 @@ def _fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, val
     column = split.column(align=True)
     region, scale = context.region, context.preferences.system.ui_scale
     width = region.width / scale if region else 300.0
-    lines = textwrap.wrap(tr(value), max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
+    lines = wrapped(tr(value), max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
     column.scale_y = 1.0 if len(lines) == 1 else 0.8
     for line in lines:
         column.label(text=line, translate=False)
