@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 Colour = tuple[float, float, float]
 LUMA = (0.2126, 0.7152, 0.0722)
+FULL_AT = 1.25  # times ``above``, the boost is whole
 _GRID = (64, 32)  # cells in which the brightest place is looked for
 _SUN_REACH = math.radians(12.0)
 _STANDS_OUT = 1.5  # times the mean of the sky above the horizon, at least, or there is no sun
@@ -38,7 +39,7 @@ class Sun:
     yaw: float
     pitch: float
     size: float
-    brightness: float  # its largest component, before any boost
+    brightness: float  # the luminance of its brightest pixel, before any boost
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def linear(encoded: float) -> float:
 
 
 def luma(colour: Colour) -> float:
-    return sum(weight * part for weight, part in zip(LUMA, colour, strict=True))
+    return LUMA[0] * colour[0] + LUMA[1] * colour[1] + LUMA[2] * colour[2]
 
 
 def find_sun(picture: Picture) -> Sun | None:
@@ -77,7 +78,7 @@ def find_sun(picture: Picture) -> Sun | None:
     for y in range(picture.height // 2, picture.height):
         for x in range(picture.width):
             cell = cells[(y * rows // picture.height) * columns + x * columns // picture.width]
-            cell[0] += _brightest(picture, x, y)
+            cell[0] += _luma_at(picture, x, y)
             cell[1] += 1
     means = [(total / count if count else 0.0) for total, count in cells]
     above = means[columns * rows // 2 :]
@@ -92,10 +93,10 @@ def find_sun(picture: Picture) -> Sun | None:
 def sun_at(picture: Picture, yaw: float, pitch: float) -> Sun:
     """The middle of what is nearly as bright as the brightest pixel around a place, and how far across that is."""
     near = list(_around(picture, yaw, pitch, _SUN_REACH))
-    peak = max(_brightest(picture, x, y) for x, y, _, _ in near)
+    peak = max(_luma_at(picture, x, y) for x, y, _, _ in near)
     total, middle = 0.0, [0.0, 0.0, 0.0]
     for x, y, ahead, solid in near:
-        if _brightest(picture, x, y) >= 0.85 * peak:
+        if _luma_at(picture, x, y) >= 0.85 * peak:
             total += solid
             middle = [m + solid * a for m, a in zip(middle, ahead, strict=True)]
     yaw, pitch = _angles(middle)
@@ -109,7 +110,7 @@ def measure(picture: Picture, shown: Highlights) -> Light:
     bright = _bright_places(picture, min(shown.above, shown.cap) if shown.boost else shown.cap)
     for ahead, solid, colour, is_bright in _samples(picture, bright):
         if is_bright:
-            gain = boost_of(max(colour), math.acos(max(-1.0, min(1.0, _dot(ahead, sun)))), shown)
+            gain = boost_of(luma(colour), math.acos(max(-1.0, min(1.0, _dot(ahead, sun)))), shown)
             colour = (colour[0] * gain, colour[1] * gain, colour[2] * gain)
             if (peak := max(colour)) > shown.cap:
                 share = (1.0 - shown.cap / peak) * solid
@@ -176,7 +177,7 @@ def _between(picture: Picture, x: float, y: float) -> Colour:
 def boost_of(brightness: float, from_sun: float, shown: Highlights) -> float:
     """The factor by which a highlight ``from_sun`` radians away from the sun is made brighter; as the nodes do it."""
     kept = 1.0 - shown.focus * _smooth(from_sun, 0.0, shown.size)
-    return 2.0 ** (shown.boost * _smooth(brightness, shown.above, 1.0) * kept)
+    return 2.0 ** (shown.boost * _smooth(brightness, shown.above, FULL_AT * shown.above) * kept)
 
 
 def focused(sun: Sun, shown: Highlights) -> Highlights:
@@ -187,7 +188,7 @@ def focused(sun: Sun, shown: Highlights) -> Highlights:
         pitch=sun.pitch,
         focus=1.0,
         size=min(max(2.0 * sun.size, math.radians(6.0)), math.radians(40.0)),
-        above=min(shown.above, 0.8 * sun.brightness),
+        above=min(shown.above, sun.brightness / FULL_AT),
     )
 
 
@@ -215,9 +216,10 @@ def _around(picture: Picture, yaw: float, pitch: float, reach: float) -> Iterato
                 yield x, y, ahead, solid
 
 
-def _brightest(picture: Picture, x: int, y: int) -> float:
+def _luma_at(picture: Picture, x: int, y: int) -> float:
     at = (y * picture.width + x) * 4
-    return max(picture.pixels[at : at + 3])
+    red, green, blue = picture.pixels[at : at + 3]
+    return luma((red, green, blue))
 
 
 def _smooth(value: float, low: float, high: float) -> float:

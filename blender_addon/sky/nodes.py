@@ -14,6 +14,7 @@ VERSION = 1  # of what is inside the group; an older one is made anew when its f
 VERSION_KEY = "skyloop_version"
 GROUP = "Skyloop Sky"
 FILM = "Film"
+FULL_AT = 1.25  # times Boost Above, the boost is whole
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ SLIDERS = (
         panel="Picture",
     ),
     Slider("Boost", "Stops by which highlights are made brighter than the film can show", 0.0, 0.0, 12.0, panel="HDR"),
-    Slider("Boost Above", "Brightness from which on highlights are boosted; 1 is the film's white", 0.8, panel="HDR"),
+    Slider(
+        "Boost Above",
+        "Brightness from which on highlights are boosted, wholly at a quarter more; 1 is the film's white",
+        0.8,
+        panel="HDR",
+    ),
     Slider("Sun Focus", "How much the boost keeps to the sun: 0 is all highlights, 1 the sun alone", panel="HDR"),
     Slider(
         "Sun Size", "How far around the sun's middle the boost reaches", math.radians(15.0), 0.0, math.pi, True, "HDR"
@@ -209,7 +215,8 @@ class _Wiring:
 
     def boosted(self, colour: Value, here: Value) -> Value:
         """Highlights times 2 to the power of Boost, less of it far from the sun as Sun Focus says."""
-        bright = self.smooth(self.brightest(colour), self["Boost Above"], 1.0)
+        grey = self.node("ShaderNodeRGBToBW", Color=colour).outputs["Val"]
+        bright = self.smooth(grey, self["Boost Above"], self.math("MULTIPLY", self["Boost Above"], FULL_AT))
         far = self.smooth(self.sun_distance(here), 0.0, self["Sun Size"])
         kept = self.math("SUBTRACT", 1.0, self.math("MULTIPLY", far, self["Sun Focus"]))
         stops = self.math("MULTIPLY", self.math("MULTIPLY", bright, kept), self["Boost"])
