@@ -12,6 +12,7 @@ from .directions import Vector, wrapped
 MARGIN = 0.1  # the part of the field of view, on every side, that the backend refines besides what is seen
 TOLERANCE_DEG = 0.1  # keys that lie between their neighbours to within this are left out
 SHARE_POINTS = 1500
+_GRAIN = MARGIN / 2  # views closer than this part of the field of view count as one
 _WIDEST = math.radians(89.0)
 _CONTINUED = ("yaw_deg", "roll_deg")  # the angles that jump where they pass the back
 
@@ -118,9 +119,14 @@ def seen_share(keys: Sequence[CameraKey], margin: float = MARGIN) -> float:
     if not keys:
         return 1.0
     rest = _even_points(SHARE_POINTS)
-    for view in _views(keys):
-        if not (rest := _unseen(rest, view, margin)):
-            break
+    grain_deg = min(key.fov_deg for key in keys) * _GRAIN
+    looked: set[tuple[int, ...]] = set()  # a hand-held camera comes back to nearly the same view all the time
+    for key in _path(keys, grain_deg):
+        angles = (key.yaw_deg, key.pitch_deg, key.roll_deg, key.fov_deg)
+        nearly = (*(round(a / grain_deg) for a in angles), round(math.log(key.aspect) / _GRAIN))
+        if nearly not in looked:
+            looked.add(nearly)
+            rest = _unseen(rest, _view(key), margin)
     return 1 - len(rest) / SHARE_POINTS
 
 
@@ -134,18 +140,17 @@ def _unseen(points: list[Vector], view: View, margin: float) -> list[Vector]:
     return [point for point in points if not seen(point)]
 
 
-def _views(keys: Sequence[CameraKey]) -> Iterator[View]:
-    """The views of a shot, between keys at steps of a twentieth of the field of view."""
+def _path(keys: Sequence[CameraKey], grain_deg: float) -> Iterator[CameraKey]:
+    """A shot as views that are no further apart than ``grain_deg``, or than a frame."""
     turned = _continuous(keys)
-    grain = min(key.fov_deg for key in keys) / 20
     for i, key in enumerate(turned):
-        yield _view(key)
+        yield key
         if i + 1 == len(turned):
             return
         after = turned[i + 1]
-        steps = min(after.frame - key.frame, math.ceil(_apart(key, after) / grain))
+        steps = min(after.frame - key.frame, math.ceil(_apart(key, after) / grain_deg))
         for step in range(1, steps):
-            yield _view(_between(key, after, key.frame + (after.frame - key.frame) * step / steps))
+            yield _between(key, after, key.frame + (after.frame - key.frame) * step / steps)
 
 
 def _view(key: CameraKey) -> View:

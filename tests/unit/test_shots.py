@@ -123,6 +123,7 @@ def test_what_is_left_out_lies_between_what_is_kept(path: list[tuple[float, floa
         [CameraKey(0, 10, 20, 50)],
         [CameraKey(0, -60, 0, 40), CameraKey(50, 60, 30, 40, 1.0, 40)],
         [CameraKey(0, 170, -80, 90), CameraKey(20, -170, 80, 90)],
+        [CameraKey(i, 10 * math.sin(i), 8 * math.cos(1.7 * i), 50, 1.5, 5 * math.sin(3.1 * i)) for i in range(400)],
         [CameraKey(0, 0, 0, 120), CameraKey(10, 120, 0, 120), CameraKey(20, -120, 0, 120)],
     ],
 )
