@@ -6,6 +6,7 @@ from .. import session
 from ..core.archive import Order, matching
 from ..core.jobs import Listed
 from ..core.words import date_text, size_text, time_text
+from ..explore.operators import SKYLOOP_OT_vary
 from ..running.operators import SKYLOOP_OT_resume_job
 from ..sky.operators import SKYLOOP_OT_apply_world
 from ..ui import SkyloopPanel, paragraph, tr
@@ -103,8 +104,7 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(SKYLOOP_OT_recall.bl_idname, text="Settings", icon="COPYDOWN").job = folder
         row.operator(SKYLOOP_OT_reroll.bl_idname, icon="FILE_REFRESH").job = folder
-        if hasattr(bpy.types, "SKYLOOP_OT_vary"):
-            row.operator("skyloop.vary", text="Vary", icon="MOD_NOISE").job = folder
+        row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE").job = folder
 
     def draw_unfinished(self, found: list[Listed]) -> None:
         box = self.layout.box()
