@@ -119,3 +119,8 @@ class Problem:
     @property
     def line(self) -> str:
         return " ".join(filter(None, (self.message, self.hint, self.onward)))
+
+    @property
+    def repairable(self) -> bool:
+        """Whether the advice is to repair the generator."""
+        return "Repair" in self.hint

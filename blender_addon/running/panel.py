@@ -114,6 +114,8 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
         paragraph(box, context, text)
     if problem.job:
         box.operator(SKYLOOP_OT_resume_job.bl_idname, icon="PLAY").job = str(problem.job)
+    if problem.repairable and now.setup.runtime:
+        box.operator("skyloop.repair", icon="TOOL_SETTINGS")
     row = box.row(align=True)  # three in one row would be cut
     if problem.log:
         row.operator(SKYLOOP_OT_open_log.bl_idname, icon="TEXT")

@@ -240,6 +240,28 @@ def chosen_meanwhile(args: dict[str, Any]) -> Any:
     return found | {"folder": folder, "home": str(session.runtime.home), "stage": session.setup.stage.value}
 
 
+def does_not_start(args: dict[str, Any]) -> Any:
+    """A generator that looks whole, but whose process ends before it says anything of use."""
+    made, session = start(args)
+    online()
+    bpy.ops.skyloop.install()
+    settle(session)
+    fake = Path(__file__).with_name("fake_backend.py")
+    client, film = part("blender_addon.core.client"), args["film"]
+    command = [os.path.realpath("/proc/self/exe"), str(fake), "broken", film]
+    session.runtime.client = lambda: client.BackendClient(command, cwd=Path(film))
+    press_generate()
+    turn_until(session, lambda: session.problem is not None)
+    found = {"failed": seen(session)}
+    for task in list(session.queue.tasks):
+        session.remove(task.folder)
+    finish(session)
+    bpy.ops.skyloop.repair()
+    settle(session)
+    made.close()
+    return found | {"after": seen(session)}
+
+
 def second(args: dict[str, Any]) -> Any:
     """Another process is setting up already: this one says so, waits, and uses what the other made."""
     made, session = start(args)

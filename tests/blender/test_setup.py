@@ -75,6 +75,12 @@ def test_damage_is_found_by_the_next_start_and_only_that_is_brought_back(after: 
     assert repaired["stage"] == "ready" and repaired["fetched"] == ["thing"]
 
 
+def test_a_generator_that_does_not_start_can_be_repaired_where_that_is_said(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("setup:does_not_start", root=tmp_path)
+    assert "cannot be loaded" in found["failed"]["main"] and "[Repair]" in found["failed"]["main"]
+    assert "[Repair]" not in found["after"]["main"] and "cannot be loaded" not in found["after"]["main"]
+
+
 def test_moved_to_another_disk(after: dict[str, Any]) -> None:
     assert after["moving"]["stage"] == "move" and "stays in use where it is" in after["moving"]["main"]
     moved = after["moved"]
