@@ -12,7 +12,6 @@ from ...backend.runtime.survey import Survey, need_mb
 from .. import places, session
 from ..core.setup import BUSY_STAGES, Stage
 from ..core.wrapping import wrapped
-from ..core.wrapping import wrapped
 from ..running.operators import SKYLOOP_OT_cancel
 from ..ui import paragraph, tr
 from .operators import (
