@@ -11,7 +11,7 @@ from tests import words
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # In bold, but not to be pressed in our panels: keys, Blender's own, and the beginnings of items.
-ELSEWHERE = {"N", "Z", "space bar", "status bar", "+", "-"}
+ELSEWHERE = {"I", "N", "Z", "space bar", "status bar", "+", "-"}
 
 
 def test_every_button_in_the_manual_exists() -> None:
