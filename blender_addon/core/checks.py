@@ -64,13 +64,14 @@ class Facts:
     scene_fps: float = 0.0
     front_off_deg: float | None = None  # from the sky's middle to where the active camera looks
     steering: tuple[str, ...] = ()  # what is wrong with regions and the camera, in the scene's own names
+    regions: tuple[str, ...] = ()  # their names
     why_not: Check | None = None  # what has nothing to do with the request: the generator is not there
 
 
 def checks(facts: Facts) -> list[Check]:
     """Everything there is to say, errors first."""
     found = [facts.why_not] if facts.why_not else []
-    found += [Check(f"steering {n}", "direct", Severity.ERROR, text) for n, text in enumerate(facts.steering)]
+    found += [_steering(number, text, facts.regions) for number, text in enumerate(facts.steering)]
     numbered = ("region",) if facts.steering else ()  # a request only knows them by number
     found += [_of_problem(text, facts) for text in facts.request.problems() if not text.startswith(numbered)]
     if not any(c.id == "model" for c in found) and facts.request.model not in facts.models:
@@ -80,6 +81,13 @@ def checks(facts: Facts) -> list[Check]:
     found += [*_rate(facts), *_front(facts)]
     order = list(Severity)
     return sorted(_once(found), key=lambda c: order.index(c.severity))
+
+
+def _steering(number: int, text: str, regions: tuple[str, ...]) -> Check:
+    """What is wrong with a region is set right at its object, which the button finds."""
+    named = next((name for name in regions if text.startswith(f"{name}: ")), "")
+    fix = Fix("Select Region", operator="skyloop.region_select", arguments={"region": named}) if named else None
+    return Check(f"steering {number}", "direct", Severity.ERROR, text, fix)
 
 
 def why_not(found: list[Check]) -> str:

@@ -14,6 +14,7 @@ from ..core.checks import Check, Facts, Fix, Severity, checks, why_not
 from ..core.estimate import Estimate, device_kind, expected
 from ..core.settings import CUSTOM, QUALITIES, size_of
 from ..core.styles import style_words, styled, unstyled
+from ..direct import regions
 from ..direct.request import conditions
 from ..direct.request import problems as steering_problems
 from ..sky import world
@@ -101,6 +102,7 @@ def found_in(context: bpy.types.Context) -> list[Check]:
         scene_fps=scene_fps(scene),
         front_off_deg=_front_off_deg(scene),
         steering=tuple(steering_problems(scene)),
+        regions=tuple(thing.name for thing in regions.of_scene(scene)),
         why_not=_runtime(session.current()),
     )
     return checks(facts)

@@ -47,8 +47,9 @@ def why_not_try(context: bpy.types.Context) -> str:
 
 
 def in_use() -> set[Path]:
-    """The folders that a World of this file shows, that are chosen in a scene, or that the next sky starts from."""
-    found = {Path(world.skyloop.job) for world in bpy.data.worlds if world.skyloop.job}
+    """The folders that a World of this file shows or a waiting sky is made from, that a scene has chosen, or that its
+    next sky starts from."""
+    found = session.current().in_use()
     found |= {Path(scene.skyloop.explore.source) for scene in bpy.data.scenes if scene.skyloop.explore.source}
     names = {scene.skyloop.explore.chosen for scene in bpy.data.scenes} - {""}
     return found | {root / name for root in places.candidates_roots() for name in names}

@@ -129,6 +129,24 @@ def fixes(args: dict[str, Any]) -> Any:
     return found
 
 
+def region(args: dict[str, Any]) -> Any:
+    """A region without a prompt: its button selects it, and once it has one nothing is in the way."""
+    begin(args)
+    bpy.context.scene.skyloop.prompt = "stars"
+    regions = part("blender_addon.direct.regions")
+    names = [regions.add(bpy.context.scene, yaw, 0.0, 30.0, prompt).name for yaw, prompt in ((0.0, "moon"), (90.0, ""))]
+    words, can = words_of()["main"], bpy.ops.skyloop.generate.poll()
+    bpy.ops.skyloop.fix(check="steering 0")
+    active = bpy.context.view_layer.objects.active
+    active.skyloop.prompt = "sun"
+    return {
+        "words": words,
+        "selected": active.name == names[1],
+        "can": [can, bpy.ops.skyloop.generate.poll()],
+        "after": words_of()["main"],
+    }
+
+
 def choose_folder(args: dict[str, Any]) -> Any:
     """The last resort when the disk is full: another folder."""
     session = begin(args)

@@ -57,6 +57,12 @@ def test_every_problem_is_gone_once_its_button_was_pressed(blender: Blender, tmp
             assert any(before["said"] in words for words in (before["panels"]["main"], folded)), name
 
 
+def test_a_region_without_a_prompt_is_selected(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("create:region", root=tmp_path)
+    assert "its prompt is empty" in found["words"] and "[Select Region]" in found["words"]
+    assert found["selected"] and found["can"] == [False, True] and "Select Region" not in found["after"]
+
+
 def test_a_full_disk_is_answered_with_another_folder(blender: Blender, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -153,6 +153,13 @@ def test_a_problem_of_the_directions_is_told_once_and_in_the_scenes_own_names() 
     assert check.place == "direct" and check.severity is Severity.ERROR and check.message.startswith("Moon")
 
 
+def test_what_is_wrong_with_a_region_leads_to_it() -> None:
+    texts = ("Moon: its prompt is empty: describe what is there", "The scene has no camera")
+    region, camera = checks(facts(steering=texts, regions=("Mo", "Moon")))
+    assert region.fix and region.fix.operator == "skyloop.region_select" and region.fix.arguments == {"region": "Moon"}
+    assert camera.fix is None and {region.severity, camera.severity} == {Severity.ERROR}
+
+
 def test_a_full_disk_is_an_error_and_another_folder_the_last_resort() -> None:
     check = only(checks(facts(free_mb=0.0)), "disk")
     assert check.severity is Severity.ERROR and check.fix
