@@ -32,7 +32,7 @@ _SAYING = ("tr", "paragraph", "poll_message_set")
 KEPT = re.compile(
     r"(Skyloop(/\w+)?( ([A-Z][a-z]+ ?)+)?|OpenXR|H\.264|[A-Z0-9_]+|([A-Z][a-z]+){2,}|[A-Za-z]+_(Vector|Float|Color)"
     r"|ShaderNode\w+|GIZMO_\w+|steering \{1\}|Color|Emission|Film|From (Min|Max)|Given|Math|Non-Color"
-    r"|Operator|Value|Vector)"
+    r"|Linear Rec\.709|Operator|Value|Vector)"
 )
 _SPOKEN = re.compile(r"^[A-Z0-9{“\"'…(][^\n]*[A-Za-z]{2}|^[A-Z][a-z]+\b", re.DOTALL)
 _PHRASE = re.compile(r"[a-z]+( [a-z']+[,:;]?)+\.?")
