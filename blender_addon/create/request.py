@@ -120,7 +120,7 @@ def _runtime(now: session.BlenderSession) -> Check | None:
         return None
     text = "The generator is not set up yet: press Set Up Skyloop"
     if bpy.app.online_access:
-        return Check("setup", "setup", Severity.ERROR, text, Fix("Install Generator", operator="skyloop.install"))
+        return Check("setup", "setup", Severity.ERROR, text, Fix("Set Up Skyloop", operator="skyloop.install"))
     fix = Fix("Open Preferences", operator="screen.userpref_show", arguments={"section": "SYSTEM"})
     return Check("setup", "setup", Severity.ERROR, f"{text}, once Blender may go online for it", fix)
 
