@@ -50,21 +50,23 @@ def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
 
 
 def draw_estimate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What the next sky takes, in one line."""
+    """What the next sky takes."""
     cost = estimate_of(request_of(context.scene, device=places.device()))
     text = tr("Takes {time}, {memory} memory").format(time=tr(about(cost.seconds)), memory=amount(cost.memory_mb))
-    row = layout.row()
-    row.active = False
-    row.label(text=text, icon="TIME", translate=False)
+    column = layout.column()
+    column.active = False
+    paragraph(column, context, text, icon="TIME")
 
 
 def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context, found: list[Check], place: str) -> None:
     """What there is to say about one place of the panel, each with the button that sets it right."""
     for check in found:
-        if check.place == place and not (check.id == "prompt" and not context.scene.skyloop.prompt):
+        if check.place != place:
+            continue
+        if check.id == "prompt" and not context.scene.skyloop.prompt:
+            draw_fix(layout, check)  # an empty field is no mistake yet: an example is offered, nothing is said
+        else:
             draw_check(layout, context, check)
-        elif check.place == place:  # an empty field is no mistake yet: the example is offered, nothing is said
-            draw_fix(layout, check)
 
 
 def draw_check(layout: bpy.types.UILayout, context: bpy.types.Context, check: Check) -> None:

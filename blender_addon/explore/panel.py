@@ -28,14 +28,14 @@ PICTURE_SCALE = 5.0
 
 
 def draw_try(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """One row for the main panel: candidates of the prompt, and variations of the sky that is there."""
-    row, scene = layout.row(align=True), context.scene
+    """For the main panel: candidates of the prompt, and variations of the sky that is there."""
+    column, scene = layout.column(align=True), context.scene
     request = candidates.candidate_of(request_of(scene, device=places.device()), 0)
     seconds = candidates.COUNT * estimate_of(request).seconds
     text = tr("Try Four ({time})").format(time=tr(about(seconds)))
-    row.operator(SKYLOOP_OT_try_candidates.bl_idname, text=text, icon="LIGHTPROBE_VOLUME", translate=False)
+    column.operator(SKYLOOP_OT_try_candidates.bl_idname, text=text, icon="LIGHTPROBE_VOLUME", translate=False)
     if scene.world and scene.world.skyloop.job:
-        row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE")
+        column.operator(SKYLOOP_OT_vary.bl_idname, icon="MOD_NOISE")
 
 
 class SKYLOOP_PT_explore(SkyloopPanel, bpy.types.Panel):

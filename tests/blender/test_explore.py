@@ -39,7 +39,7 @@ def test_four_are_tried_and_one_becomes_the_sky(blender: Blender, tmp_path: Path
 def test_variations_of_a_sky(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("create:vary", root=tmp_path)
     assert "no sky of Skyloop's" in found["no sky"] and "is not a job" in found["foreign"]
-    assert "[Vary]" in found["main"]
+    assert "[Four Variations]" in found["main"]
     assert len(found["asked"]) == 4 == len({a["seed"] for a in found["asked"]})
     for request in found["asked"]:
         assert request["source"] == found["source"] and 0 < request["strength"] < 1
