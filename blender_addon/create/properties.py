@@ -79,7 +79,10 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         name="Prompt", description="What the sky looks like, in a few words", maxlen=MAX_PROMPT_CHARS
     )
     negative: StringProperty(
-        name="Avoid", description="What should not be seen; may stay empty", maxlen=MAX_PROMPT_CHARS
+        name="Avoid",
+        description="What should not be seen; may stay empty",
+        maxlen=MAX_PROMPT_CHARS,
+        translation_context=OWN,
     )
     style: EnumProperty(name="Style", description="A look that is added to the prompt", items=STYLE_ITEMS)
     style_text: StringProperty(

@@ -102,7 +102,7 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = folder
         row.operator(SKYLOOP_OT_delete_job.bl_idname, text="", icon="TRASH").job = folder
         row = layout.row(align=True)
-        row.operator(SKYLOOP_OT_recall.bl_idname, text="Settings", icon="COPYDOWN").job = folder
+        row.operator(SKYLOOP_OT_recall.bl_idname, text="Reuse", icon="COPYDOWN").job = folder
         row.operator(SKYLOOP_OT_reroll.bl_idname, icon="FILE_REFRESH").job = folder
         row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE").job = folder
 

@@ -2,6 +2,7 @@
 
 import bpy
 
+from ..locale import OWN
 from ..ui import SkyloopPanel, paragraph, tr
 from . import lamp, nodes, sequence, timeline, work, world
 from .film_operators import (
@@ -30,7 +31,7 @@ def draw_sliders(layout: bpy.types.UILayout, sky: bpy.types.World, *names: str) 
     column = layout.column(align=True)
     for name in names:
         if socket := nodes.slider(sky, name):
-            column.prop(socket, "default_value", text=name)
+            column.prop(socket, "default_value", text=name, text_ctxt=OWN)
 
 
 class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
@@ -45,7 +46,7 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
             draw_missing(layout, context, sky)
         row = layout.row(align=True)
         if sky and (front := nodes.slider(sky, "Front")):
-            row.prop(front, "default_value", text="Front")
+            row.prop(front, "default_value", text="Front", text_ctxt=OWN)
         else:
             row.use_property_decorate = False
             row.prop(scene.skyloop, "front_deg")

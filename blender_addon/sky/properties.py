@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..locale import OWN
 from . import timeline
 
 # Blender keeps pointers into these strings, so they must live as long as the class.
@@ -29,7 +30,10 @@ class SKYLOOP_PG_world(bpy.types.PropertyGroup):
     fps: FloatProperty(name="Frame Rate", description="Frames per second that this sky was made for", default=8.0)
     frames: IntProperty(name="Frames", description="Frames of one loop of the film", min=1, default=1)
     frame_offset: IntProperty(
-        name="Frame Offset", description="Film frames by which the loop is ahead; it wraps around", update=_play
+        name="Frame Offset",
+        description="Film frames by which the loop is ahead; it wraps around",
+        update=_play,
+        translation_context=OWN,
     )
     speed: EnumProperty(
         name="Speed",
@@ -37,8 +41,14 @@ class SKYLOOP_PG_world(bpy.types.PropertyGroup):
         items=SPEED_ITEMS,
         default="1",
         update=_play,
+        translation_context=OWN,  # Normal is not a surface's here
     )
-    reverse: BoolProperty(name="Backwards", description="Play the film from its end to its beginning", update=_play)
+    reverse: BoolProperty(
+        name="Backwards",
+        description="Play the film from its end to its beginning",
+        update=_play,
+        translation_context=OWN,
+    )
     missing: BoolProperty(name="Missing", description="The film was not there when it was last looked for")
     sun: PointerProperty(type=bpy.types.Object, name="Sun Lamp", description="The lamp that stands for this sky's sun")
     sun_made_for: StringProperty(name="Lamp Made For", description="The choices that the lamp was made with")
