@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from backend.fields import Fields
 from backend.jobs.index import Card
 from backend.known import Known
 from backend.methods import Task, method, skyloop
+from backend.models.base import View
 from backend.models.builtin import SPEC
 from backend.protocol import METHODS, CameraKey, GenerateRequest, Region
 from backend.sphere import erp_directions
@@ -42,7 +43,9 @@ class Counter(Oracle):
         times = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         return (2 * times / (1 + times)).tolist()
 
-    def predict(self, x: Tensor, *_: Any) -> Tensor:
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
         return x
 
 
