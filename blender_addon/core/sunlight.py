@@ -16,6 +16,8 @@ LUMA = (0.2126, 0.7152, 0.0722)
 FULL_AT = 1.25  # times ``above``, the boost is whole
 _GRID = (64, 32)  # cells in which the brightest place is looked for
 _SUN_REACH = math.radians(12.0)
+_SAFE = 0.75  # of its brightest pixel is boosted wholly: no two frames are equally bright
+_TRIED_STOPS, _STOPS = 6.0, (2.0, 12.0)
 _STANDS_OUT = 1.5  # times the mean of the sky above the horizon, at least, or there is no sun
 
 
@@ -180,6 +182,17 @@ def boost_of(brightness: float, from_sun: float, shown: Highlights) -> float:
     return 2.0 ** (shown.boost * _smooth(brightness, shown.above, FULL_AT * shown.above) * kept)
 
 
+def brightened(picture: Picture, sun: Sun, shown: Highlights) -> Highlights:
+    """Sliders that boost ``sun`` alone; by so many stops, where none are chosen yet, that it gives about as much light
+    to what faces it as the whole sky gives level ground, as a low sun does."""
+    found = focused(sun, shown)
+    if shown.boost:
+        return found
+    tried = measure(picture, replace(found, boost=_TRIED_STOPS))
+    more = math.log2(max(luma(tried.up), 1e-6) / max(luma(tried.lamp), 1e-6))
+    return replace(found, boost=float(round(min(max(_TRIED_STOPS + more, _STOPS[0]), _STOPS[1]))))
+
+
 def focused(sun: Sun, shown: Highlights) -> Highlights:
     """Sliders that keep the boost to ``sun``."""
     return replace(
@@ -188,7 +201,7 @@ def focused(sun: Sun, shown: Highlights) -> Highlights:
         pitch=sun.pitch,
         focus=1.0,
         size=min(max(2.0 * sun.size, math.radians(6.0)), math.radians(40.0)),
-        above=min(shown.above, sun.brightness / FULL_AT),
+        above=min(shown.above, _SAFE * sun.brightness / FULL_AT),
     )
 
 

@@ -8,6 +8,8 @@ import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError, bad_request
 
+LINEAR = (".exr", ".hdr")
+
 
 @dataclass(frozen=True)
 class Film:
@@ -30,8 +32,8 @@ def load(film: Film) -> bpy.types.Image:
         raise _unreadable(film.path)
     if film.frames:
         image.source = "SEQUENCE"
-    if not image.is_float:
-        image.colorspace_settings.name = "sRGB"
+    # Blender would know it only once the pixels are read.
+    image.colorspace_settings.name = "Linear Rec.709" if film.path.suffix.lower() in LINEAR else "sRGB"
     point(image, film.path)
     return image
 

@@ -16,15 +16,14 @@ from . import keys, light, nodes
 from .light import Frame
 
 NAME = "Skyloop Sun"
-SUN_STOPS = 6.0  # by which a film's sun is brighter than its white when nothing else was chosen
 
 
-def find_sun(sky: bpy.types.World, *, stops: float = SUN_STOPS) -> None:
-    """Set the sliders so that the boost keeps to the sun of the film; ``stops`` where there is no boost yet.
+def find_sun(sky: bpy.types.World) -> None:
+    """Set the sliders so that the boost keeps to the sun of the film, with a boost that suits it where there is none.
 
     Raises ``SkyloopError`` when the sky is much the same all over.
     """
-    _focus(sky, light.picture_of(sky), light.frames_of(sky), stops)
+    _focus(sky, light.picture_of(sky), light.frames_of(sky))
 
 
 def lamp_of(sky: bpy.types.World) -> bpy.types.Object | None:
@@ -37,7 +36,7 @@ def add(scene: bpy.types.Scene, sky: bpy.types.World, *, soften: bool = True) ->
     """Make or update the sun lamp of ``sky`` in ``scene``. Raises ``SkyloopError`` when the sky shows no sun."""
     picture = light.picture_of(sky)
     frames = light.frames_of(sky)
-    shown = _focus(sky, picture, frames, SUN_STOPS)
+    shown = _focus(sky, picture, frames)
     found = sunlight.measure(picture, shown)
     if not any(found.lamp):
         raise bad_request("This sky has no light for a lamp.", "Raise Boost, or lower Lamp Above.")
@@ -74,7 +73,7 @@ def made_for(sky: bpy.types.World) -> str:
     return " ".join([record.job, record.speed, str(record.reverse), str(record.frame_offset), *values])
 
 
-def _focus(sky: bpy.types.World, picture: sunlight.Picture, frames: Sequence[Frame], stops: float) -> Highlights:
+def _focus(sky: bpy.types.World, picture: sunlight.Picture, frames: Sequence[Frame]) -> Highlights:
     shown = light.highlights_of(sky)
     if shown.focus:  # the sun is known, and may have been put right by hand
         return shown
@@ -83,9 +82,9 @@ def _focus(sky: bpy.types.World, picture: sunlight.Picture, frames: Sequence[Fra
         raise bad_request(
             "No sun stands out in this sky.", "Set Sun Yaw, Sun Pitch and Sun Focus by hand under Highlights."
         )
-    shown = sunlight.focused(sun, shown)
+    shown = sunlight.brightened(picture, sun, shown)
     chosen = {
-        "Boost": shown.boost or stops,
+        "Boost": shown.boost,
         "Boost Above": shown.above,
         "Sun Focus": shown.focus,
         "Sun Size": shown.size,

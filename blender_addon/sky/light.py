@@ -14,6 +14,7 @@ from ...backend.protocol import SkyloopError, bad_request
 from ..core import sunlight
 from ..core.sunlight import Highlights, Picture
 from . import film, nodes
+from .film import Film
 
 MAX_WIDTH_PX = 1024  # a wider picture is read smaller: Python has to look at each pixel
 MAX_REPORT_BYTES = 8 << 20
@@ -43,28 +44,35 @@ class Frame:
 
 
 def picture_of(sky: bpy.types.World) -> Picture:
-    """The first frame of a sky's film, linear. Raises ``SkyloopError`` when there is no still picture of it."""
+    """The first frame of a sky's film, linear. Raises ``SkyloopError`` when it cannot be read."""
     node = nodes.film_node(sky)
-    image = node.image if node else None
-    if image is None:
+    if node is None or node.image is None:
         raise bad_request("This World has lost its film.", "Apply the sky again.")
-    file = film.place(image)
-    if image.source == "MOVIE":
-        file = file.with_name("poster.png")
-    if not file.is_file():
-        raise bad_request(f"{file} is missing.", "It shows how bright the sky is: generate the sky again.")
-    still = bpy.data.images.load(str(file), check_existing=False)
+    # A reading of its own, as the sky's may be at any frame.
+    image = film.load(Film(film.place(node.image)))
     try:
-        if still.size[0] > MAX_WIDTH_PX:
-            still.scale(MAX_WIDTH_PX, MAX_WIDTH_PX // 2)
-        values = array("f", bytes(4 * len(still.pixels)))
-        still.pixels.foreach_get(values)
-        if not still.is_float:
+        values = array("f", bytes(4 * len(image.pixels)))
+        image.pixels.foreach_get(values)
+        if not image.is_float:
             curve = [sunlight.linear(step / 255.0) for step in range(256)]
             values = array("f", (curve[round(255.0 * value)] for value in values))
-        return Picture(values, *still.size)
+        return _thinned(Picture(values, *image.size))
     finally:
-        bpy.data.images.remove(still)
+        bpy.data.images.remove(image)
+
+
+def _thinned(picture: Picture) -> Picture:
+    """Every second, third, ... pixel of a picture that is wider than ``MAX_WIDTH_PX``."""
+    step = -(-picture.width // MAX_WIDTH_PX)
+    if step == 1:
+        return picture
+    width, height = -(-picture.width // step), -(-picture.height // step)
+    values = array("f", bytes(16 * width * height))
+    for y in range(height):
+        row = picture.pixels[4 * picture.width * y * step : 4 * picture.width * (y * step + 1)]
+        for channel in range(4):
+            values[4 * width * y + channel : 4 * width * (y + 1) : 4] = row[channel :: 4 * step]
+    return Picture(values, width, height)
 
 
 def highlights_of(sky: bpy.types.World) -> Highlights:

@@ -15,6 +15,7 @@ FORMATS = (
     ("png", "PNG", "8 bits, as the movie has them"),
     ("exr", "EXR", "Half floats with highlights beyond white, which are an estimate"),
 )
+EXR_STOPS, MAX_STOPS = 4.0, 10.0  # by which highlights go beyond white: where no Boost is set, and at most
 
 
 def job_of(sky: bpy.types.World) -> Job:
@@ -30,7 +31,7 @@ def write(sky: bpy.types.World, kind: str) -> None:
     folder = job.folder / f"frames-{kind}"
     words = work.command("frames", str(job.folder), "--out", str(folder), "--format", kind)
     if kind == "exr":
-        words.append("--boost")
+        words += ["--boost", f"{min(nodes.value(sky, 'Boost') or EXR_STOPS, MAX_STOPS):g}"]
 
     def show_them() -> None:
         # Looked up again, as undo or another file may have come between.

@@ -128,6 +128,7 @@ def white_ground(scene: bpy.types.Scene) -> bpy.types.Object:
     if material.node_tree is None:
         material.use_nodes = True
     tree = material.node_tree
+    assert tree
     tree.nodes.clear()
     diffuse, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
     diffuse.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
@@ -169,7 +170,8 @@ def sun_lamp(args: dict[str, Any]) -> Any:
     scene = begin()
     sky = apply(args, scene)
     folder = Path(sky.skyloop.job)
-    (folder / "poster.png").write_bytes(Path(args["still"]).read_bytes())
+    film = part("blender_addon.sky.film").load(part("blender_addon.sky.film").Film(Path(args["still"])))
+    part("blender_addon.sky.nodes").film_node(sky).image = film
     suns = [
         {"yaw_deg": y, "pitch_deg": p, "irradiance": e, "size_deg": 1, "color": [1, 1, 1]} for y, p, e in args["suns"]
     ]
@@ -221,7 +223,18 @@ def brightness(args: dict[str, Any]) -> Any:
     exposure = scene.view_settings.exposure
     scene.view_settings.exposure = 0.0
     bpy.ops.skyloop.match_brightness(by="LIGHTING")
-    return {"share": share, "exposure": exposure, "after": sky.skyloop.brightness}
+    film = apply(args | {"root": str(Path(args["still"]).parent)}, scene)
+    overhead = part("blender_addon.sky.light").picture_of(film).pixels[-4]
+    return {"overhead": overhead, "share": share, "exposure": exposure, "after": sky.skyloop.brightness}
+
+
+def linear_picture(args: dict[str, Any]) -> Any:
+    """An EXR keeps its values, also those beyond white."""
+    scene = begin()
+    use(scene, "CYCLES")
+    sky = still(args, scene)
+    bpy.ops.skyloop.check_brightness()
+    return {"seen": seen(scene, args["answer"], 30.0, 20.0), "share": sky.skyloop.brightness}
 
 
 def chains(args: dict[str, Any]) -> Any:

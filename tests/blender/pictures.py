@@ -18,6 +18,17 @@ def save_png(file: Path, picture: np.ndarray) -> None:
         still.mux(stream.encode())
 
 
+def save_exr(file: Path, picture: np.ndarray) -> None:
+    """Write linear values (H, W, 3) float32."""
+    height, width = picture.shape[:2]
+    frame = av.VideoFrame.from_ndarray(picture, format="gbrpf32le")
+    with av.open(str(file), "w", format="image2") as still:
+        stream = still.add_stream("exr", rate=1)
+        stream.width, stream.height, stream.pix_fmt = width, height, "gbrpf32le"
+        still.mux(stream.encode(frame))
+        still.mux(stream.encode())
+
+
 def linear(value: float) -> float:
     """Of an sRGB value of 0 to 255."""
     part = value / 255

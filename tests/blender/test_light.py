@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .conftest import FRAMES, Blender
+from .conftest import FRAMES, Blender, frame_colour
 from .pictures import direction, directions, linear, save_png
 
 SUN_YAW_DEG, SUN_PITCH_DEG, SUN_RADIUS_DEG = 60.0, 40.0, 4.0
@@ -18,7 +18,7 @@ SKY, GROUND = (90, 110, 150), (60, 50, 40)
 def sunny(tmp_path: Path) -> Path:
     """A blue sky with a warm white sun, over brown ground."""
     ahead = directions(256)
-    picture = np.where(ahead[..., 2:] > 0, np.uint8(SKY), np.uint8(GROUND))
+    picture = np.where(ahead[..., 2:] > 0, SKY, GROUND)
     away = np.degrees(np.arccos((ahead @ direction(SUN_YAW_DEG, SUN_PITCH_DEG)).clip(-1, 1)))
     picture[away < SUN_RADIUS_DEG] = (255, 250, 220)
     save_png(tmp_path / "sunny.png", picture.astype(np.uint8))
@@ -77,3 +77,4 @@ def test_how_bright_a_sky_is(blender: Blender, tmp_path: Path, level: int) -> No
     assert found["share"] == pytest.approx(linear(level), rel=0.01)
     assert found["exposure"] == pytest.approx(-np.log2(linear(level)), abs=0.02)
     assert found["after"] == pytest.approx(1.0, rel=0.01)
+    assert found["overhead"] == pytest.approx(linear(frame_colour(0)[0]), abs=0.003), "a film is measured at its start"

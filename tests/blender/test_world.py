@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from .conftest import FRAMES, LANDMARKS, Blender, coded_frame, frame_colour
-from .pictures import linear, save_png, srgb
+from .pictures import linear, save_exr, save_png, srgb
 
 CODEC_ERROR = 8  # of 255: H.264 in 4:2:0 and an 8 bit render
 
@@ -162,6 +162,13 @@ def test_the_boost_keeps_to_the_sun(blender: Blender, tmp_path: Path) -> None:
     assert np.allclose([pixel[0] for pixel in everywhere], [8.0, 8.0, 8.0, dark], rtol=0.02)
     near = 2 ** (3 * (1 - 0.25**2 * (3 - 2 * 0.25)))
     assert np.allclose([pixel[0] for pixel in focused], [8.0, near, 1.0, dark], rtol=0.05)
+
+
+def test_an_exr_is_linear(blender: Blender, tmp_path: Path) -> None:
+    save_exr(tmp_path / "linear.exr", np.full((32, 64, 3), [4.0, 0.5, 0.02], np.float32))
+    found = blender.ask("sky:linear_picture", still=tmp_path / "linear.exr")
+    assert np.allclose(found["seen"], [4.0, 0.5, 0.02], rtol=0.01)
+    assert found["share"] == pytest.approx(0.2126 * 4.0 + 0.7152 * 0.5 + 0.0722 * 0.02, rel=0.01)
 
 
 def test_a_chain_of_skies_leads_back_to_the_users_world(blender: Blender, tmp_path: Path) -> None:

@@ -82,3 +82,13 @@ def test_focus_leaves_the_rest_alone() -> None:
     assert math.degrees(light.lamp_yaw) == pytest.approx(40.0, abs=0.5)
     assert sunlight.boost_of(1.0, math.radians(90.0), shown) == 1.0
     assert sunlight.boost_of(1.0, 0.0, shown) == 32.0
+
+
+@pytest.mark.parametrize("radius_deg", [2.0, 6.0])
+def test_a_sun_gives_about_as_much_as_its_sky(radius_deg: float) -> None:
+    values = picture(with_sun(40.0, 30.0, radius_deg))
+    sun = sunlight.sun_at(values, math.radians(40.0), math.radians(30.0))
+    light = sunlight.measure(values, sunlight.brightened(values, sun, Highlights()))
+    assert 0.5 < sunlight.luma(light.lamp) / sunlight.luma(light.up) < 2.0
+    chosen = sunlight.brightened(values, sun, Highlights(boost=3.0))
+    assert chosen.boost == 3.0, "what the user chose stays"
