@@ -19,7 +19,7 @@ LOCALE = ADDON / "locale"
 # Not in Blender's window: the headless command, what runs it inside, and what binds processes together.
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
-GENERATOR = ("engine.py", "inputs.py", "protocol.py", "jobs", "media", "models", "runtime")
+GENERATOR = ("denoise.py", "engine.py", "inputs.py", "methods", "protocol.py", "jobs", "media", "models", "runtime")
 _REFUSALS, _TOLD, _DESCRIBES = ("SkyloopError", "bad_request"), ("summary", "needs"), ("describe",)
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
