@@ -71,7 +71,7 @@ def _thinned(picture: Picture) -> Picture:
     for y in range(height):
         row = picture.pixels[4 * picture.width * y * step : 4 * picture.width * (y * step + 1)]
         for channel in range(4):
-            values[4 * width * y + channel : 4 * width * (y + 1) : 4] = row[channel :: 4 * step]
+            values[4 * width * y + channel : 4 * width * (y + 1) : 4] = array("f", row[channel :: 4 * step])
     return Picture(values, width, height)
 
 
