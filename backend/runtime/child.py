@@ -18,11 +18,12 @@ from ..jobs.logs import redacted
 from ..media.files import open_append
 from ..protocol import ErrorKind, SkyloopError
 
-# What would lead a child to Blender's Python or to folders of the system.
+# What would lead a child to Blender's Python or to folders of the system, or spoil what it computes.
 _DROP = (
     "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE",
     "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
     "PIP_REQUIRE_VIRTUALENV", "PIP_NO_BINARY", "PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_NO_DEPS", "PIP_QUIET",
+    "OMP_THREAD_LIMIT",  # below the number of threads, torch leaves a part of its work undone: no numbers (NaN)
 )  # fmt: skip
 
 

@@ -99,3 +99,21 @@ def install(sid: Sid, folder: Path) -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return user
+
+
+def backend_command(python: Path, folder: Path) -> list[str]:
+    """The backend of the extension in ``folder``, run by the host's ``python`` with the host's libraries."""
+    package = folder / "user" / "extensions" / "user_default" / "skyloop"
+    environment = ["OMP_NUM_THREADS=2", f"PYTHONPATH={package}", "PYTHONSAFEPATH=1"]
+    return ["chroot", "/host", "env", *environment, str(python), "-m", "backend", "stdio"]
+
+
+def finished_job(film: Path, folder: Path) -> Path:
+    """A job folder as the backend leaves it, with the film of the folder ``film``."""
+    folder.mkdir()
+    for name in ("sky.mp4", "poster.png"):
+        shutil.copyfile(film / name, folder / name)
+    request = {"prompt": "aurora", "width": 256, "height": 128, "frames": 16, "seed": 7}
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    (folder / "result.json").write_text("{}", encoding="utf-8")
+    return folder

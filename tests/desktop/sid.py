@@ -28,7 +28,6 @@ ENVIRONMENT = {
     "DISPLAY": ":9",
     "XDG_RUNTIME_DIR": "/tmp/runtime",
     "XDG_CACHE_HOME": "/var/cache/desktop",
-    "OMP_THREAD_LIMIT": "2",
 }
 # $1 is the chroot; the script to run and the folders to share follow.
 ENTER = """set -eu

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from ..blender.conftest import FRAMES, LANDMARKS, film, frame_colour  # noqa: F401
-from .screen import Screen, Walked
+from .screen import Screen, Walked, finished_job
 
 HEADSET = (640, 360)  # pixels of the window that shows both eyes
 SEVERAL = (1, 2, 3, 8, 16, 17, 24)
@@ -17,13 +16,7 @@ SEVERAL = (1, 2, 3, 8, 16, 17, 24)
 @pytest.fixture(scope="module")
 def worn(screen: Screen, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:  # noqa: F811
     folder = tmp_path_factory.mktemp("vr")
-    job = folder / "sky"
-    job.mkdir()
-    for name in ("sky.mp4", "poster.png"):
-        (job / name).write_bytes((film / name).read_bytes())
-    request = {"prompt": "aurora", "width": 256, "height": 128, "frames": FRAMES, "seed": 7}
-    (job / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    (job / "result.json").write_text("{}", encoding="utf-8")
+    job = finished_job(film, folder / "sky")
     runtime = {"XR_RUNTIME_JSON": "/usr/share/openxr/1/openxr_monado.json"}
     return screen.walk(
         "walk_vr.py",

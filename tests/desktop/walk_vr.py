@@ -36,7 +36,7 @@ def walk() -> w.Walk:
     yield from w.click("VR")
     yield from w.click("Preview in VR")
     yield 1.0
-    w.show("no_headset")
+    yield from w.show("no_headset")
     w.note(refused={"settings": settings(), "ours": preview.is_ours(), "playing": playing()})
 
     monado = start_monado()
@@ -45,7 +45,7 @@ def walk() -> w.Walk:
     yield from w.until(preview.is_running, 30.0, "no session")
     w.note(began={"playing": playing(), "shading": bpy.context.window_manager.xr_session_settings.shading.type})
     yield from w.until(sky_is_seen, 120.0, "no sky in the eyes")  # shaders are compiled first
-    w.show("running")
+    yield from w.show("running")
     w.note(played=(yield from look(12, 0.5)))
 
     with w.override():
@@ -59,12 +59,12 @@ def walk() -> w.Walk:
     w.note(ahead=(yield from settled()))
     vr.heading_deg = 90.0
     w.note(right=(yield from settled()))
-    w.show("headset", "")
+    yield from w.show("headset", "")
 
     yield from w.click("Stop VR")
     yield 1.5
     w.note(stopped={"running": preview.is_running(), "settings": settings(), "playing": playing()})
-    w.show("stopped")
+    yield from w.show("stopped")
     monado.kill()
 
 

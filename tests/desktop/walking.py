@@ -31,6 +31,7 @@ BEGAN_S = time.monotonic()
 _noted: dict[str, Any] = {}
 
 bpy.context.preferences.view.show_splash = False  # in a timer it would be too late
+bpy.context.preferences.view.show_tooltips = False  # they would lie over what is to be read
 
 
 @dataclass
@@ -119,40 +120,63 @@ def frame_of(kind: str) -> tuple[int, int, int, int]:
 
 def shot(name: str, of: str = "") -> Path:
     """A picture of the screen, or of the region ``of`` that kind, as ``name``.png."""
+    return grab(name, *(frame_of(of) if of else ()))
+
+
+def grab(name: str, *crop: int) -> Path:
+    """A picture of the screen as ``name``.png; ``crop``: x, y, width, height."""
     picture = OUT / f"{name}.png"
-    crop = "crop={2}:{3}:{0}:{1}".format(*frame_of(of)) if of else "null"
-    grab = ["-f", "x11grab", "-i", os.environ["DISPLAY"], "-frames:v", "1", "-vf", crop]
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *grab, str(picture)], check=True, stdin=subprocess.DEVNULL)
+    shape = "crop={2}:{3}:{0}:{1}".format(*crop) if crop else "null"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "x11grab", "-i", os.environ["DISPLAY"], "-frames:v", "1"]
+    subprocess.run([*command, "-vf", shape, str(picture)], check=True, stdin=subprocess.DEVNULL)
     return picture
 
 
 def read(picture: Path) -> list[Word]:
     """The words in a picture of Blender."""
     big = picture.with_suffix(".big.png")
-    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gray,negate"
+    # Dark type on white, whatever shines through a panel.
+    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gray,lut=y='255-clip(2.5*(val-90),0,255)'"
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(picture), "-vf", enlarge, str(big)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     command = ["tesseract", str(big), "-", "--psm", "11", "tsv"]
-    found = subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    alone = os.environ | {"OMP_THREAD_LIMIT": "1"}  # tesseract is faster so
+    found = subprocess.run(command, check=True, env=alone, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     big.unlink()
     return [
         Word(row["text"], *(int(row[k]) // OCR_SCALE for k in ("left", "top", "width", "height")))
-        for row in csv.DictReader(io.StringIO(found), delimiter="\t", quoting=csv.QUOTE_NONE)
+        for row in csv.DictReader(io.StringIO(found.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
         if row["text"] and row["text"].strip()
     ]
 
 
-def show(name: str, of: str = "UI") -> None:
-    """Take a picture and tell the test what can be read on it."""
-    note(**{name: [asdict(word) for word in read(shot(name, of))]})
+def show(name: str, of: str = "UI") -> Walk:
+    """Take a picture once nothing moves, and tell the test what can be read on it."""
+    before = b""
+    for _ in range(10):
+        yield PATIENCE_S
+        now = shot(name, of).read_bytes()
+        if now == before:
+            break
+        before = now
+    note(**{name: [asdict(word) for word in read(OUT / f"{name}.png")]})
 
 
-def click(phrase: str, of: str = "UI", timeout_s: float = 20.0) -> Walk:
-    """Wait for the words to be on the screen and click them. Raises ``LookupError`` when they do not come."""
-    place = yield from seen(phrase, of, timeout_s)
+def click(phrase: str, of: str = "UI", *, above_px: int = 0, timeout_s: float = 60.0) -> Walk:
+    """Wait for the words to be on the screen and click them, or so far above. Raises ``LookupError`` without them."""
+    end = time.monotonic() + timeout_s
+    while True:
+        place = yield from seen(phrase, of, timeout_s)
+        left, top = frame_of(of)[:2]
+        x, y = left + place[0], top + place[1]
+        yield PATIENCE_S
+        last = phrase.split()[-1].lower()
+        if any(word.text.lower() == last for word in read(grab("here", x - 130, y - 12, 190, 24))):
+            break  # nothing has moved it away meanwhile
+        if time.monotonic() > end:
+            raise LookupError(f"{phrase!r} does not stay where it is")
     print(f"{time.monotonic() - BEGAN_S:6.1f} s: click {phrase!r}", flush=True)
-    left, top = frame_of(of)[:2]
-    xdotool("mousemove", left + place[0], top + place[1])
+    xdotool("mousemove", x, y - above_px)
     yield PATIENCE_S  # Blender notes what is under the mouse first
     xdotool("click", 1)
     yield PATIENCE_S

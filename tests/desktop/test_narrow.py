@@ -1,0 +1,35 @@
+"""Nothing is cut where the sidebar is narrow, nor on a screen of double resolution."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+import pytest
+
+from ..blender.conftest import film  # noqa: F401
+from .screen import Screen, finished_job
+
+WIDTHS = {"wide": 460, "narrow": 240}  # of the sidebar with its tabs, in pixels at scale 1
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (1000, 2300)), (2.0, (1700, 4400))])
+def test_every_word_of_the_wide_sidebar_is_in_the_narrow_one(
+    screen: Screen,
+    film: Path,  # noqa: F811
+    tmp_path: Path,
+    scale: float,
+    size: tuple[int, int],
+) -> None:
+    job = finished_job(film, tmp_path / "sky")
+    walked = screen.walk("walk_narrow.py", tmp_path, size=size, timeout_s=400.0, scale=scale, widths=WIDTHS, job=job)
+    narrow = words(walked.text("narrow"))
+    assert len(narrow) > 60, "too little can be read"
+    missing = [word for word in words(walked.text("wide")) if not difflib.get_close_matches(word, narrow, 1, 0.75)]
+    assert not missing, f"cut at {walked.noted['narrow_width']} pixels: {missing}; {tmp_path}/narrow.png"
+
+
+def words(text: str) -> list[str]:
+    """The words that are long enough to be told from what icons are read as."""
+    return sorted({word.lower() for word in re.findall(r"[A-Za-z]{4,}", text)})

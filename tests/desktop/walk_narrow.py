@@ -1,0 +1,58 @@
+"""Every panel of the tab open at once, in a wide sidebar and in a narrow one, at a resolution scale."""
+
+from typing import Any
+
+import bpy
+import walking as w
+
+
+def walk() -> w.Walk:
+    bpy.context.preferences.view.ui_scale = w.ARGS["scale"]
+    session = w.part("blender_addon.session").current()
+    session.runtime = w.part("blender_addon.core.installed").CommandRuntime(["false"])
+    session.refresh()
+    scene = bpy.context.scene
+    scene.skyloop.prompt, scene.skyloop.direct.only_camera = "northern lights", True
+    bpy.ops.skyloop.apply_world(job=w.ARGS["job"])
+    with w.override():
+        bpy.ops.skyloop.region_add()
+    bpy.context.view_layer.objects.active.skyloop.prompt = "full moon"
+    for cls in panels():
+        bpy.utils.unregister_class(cls)
+    for cls in reversed(panels()):
+        cls.bl_options = set()  # open from the start
+        bpy.utils.register_class(cls)
+    yield 1.0
+    yield from w.open_tab("Skyloop")
+    for name, width in w.ARGS["widths"].items():
+        yield from drag_to(round(width * w.ARGS["scale"]))
+        yield from w.show(name)
+        w.note(**{f"{name}_width": w.region("UI").width})
+
+
+def panels() -> list[Any]:
+    """Those of the tab, children before their parents."""
+    found = [
+        cls
+        for cls in w.part("blender_addon.registration").CLASSES
+        if issubclass(cls, bpy.types.Panel) and getattr(cls, "bl_category", "") == "Skyloop"
+    ]
+    return found[::-1]
+
+
+def drag_to(width: int) -> w.Walk:
+    """Drag the sidebar's edge with the mouse."""
+    left, top, now, height = w.frame_of("UI")
+    y = top + height - 30  # below all panels: above them the edge belongs to the toolbar's scroll bar
+    w.xdotool("mousemove", left, y)
+    yield w.PATIENCE_S
+    w.xdotool("mousedown", 1)
+    yield w.PATIENCE_S
+    for step in (0.3, 0.6, 1.0):
+        w.xdotool("mousemove", left + round((now - width) * step), y)
+        yield w.PATIENCE_S
+    w.xdotool("mouseup", 1)
+    yield w.PATIENCE_S
+
+
+w.start(walk())

@@ -1,0 +1,125 @@
+"""From the first look to a sky in the World and in the history, with the real generator, as a new user goes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import mathutils
+import walking as w
+from ticks import Stopwatch
+
+PROMPT = "northern lights over a frozen lake"
+
+
+def generator() -> Any:
+    """The real backend as it runs on the host, but its set-up only shows what a set-up shows."""
+    installed, state = w.part("blender_addon.core.installed"), w.part("blender_addon.core.state")
+    client = w.part("blender_addon.core.client")
+
+    class Generator(installed.InstalledRuntime):
+        made = False
+
+        def ready(self) -> bool:
+            return self.made
+
+        def install(self, report: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+            for done in range(0, 1800, 30):
+                report(state.Progress("download", done, 1800, "MB"))
+                time.sleep(0.15)
+                if cancelled():
+                    return
+            self.made = True
+
+        def client(self) -> Any:
+            return client.BackendClient(w.ARGS["backend"], cwd=Path("/"))
+
+    return Generator(w.OUT / "runtime")
+
+
+def walk() -> w.Walk:
+    session = w.part("blender_addon.session").current()
+    session.runtime = generator()
+    session.refresh()
+    yield from w.open_tab("Skyloop")
+    yield from set_up(session)
+    yield from create(session)
+    yield from region()
+    yield from generate(session)
+    yield from looked_at()
+    yield from history()
+
+
+def set_up(session: Any) -> w.Walk:
+    yield from w.until(lambda: session.setup.facts, 30.0, "no survey")
+    yield 1.0
+    yield from w.show("setup")
+    yield from w.click("Allow Online Access")
+    yield from w.click("Set Up Skyloop")
+    yield 2.0
+    yield from w.show("installing")
+    yield from w.until(lambda: session.state == "ready", 60.0, "not installed")
+
+
+def create(session: Any) -> w.Walk:
+    yield from w.seen("Use an Example")
+    yield from w.show("empty")
+    yield from w.click("Use an Example", above_px=23)  # the empty field, whose words are too pale to be read
+    w.xdotool("type", "--delay", 20, PROMPT)
+    w.xdotool("key", "Return")
+    yield from w.until(lambda: bpy.context.scene.skyloop.prompt == PROMPT, 10.0, "the prompt was not typed")
+    yield from w.click("Preview")
+    w.note(quality=bpy.context.scene.skyloop.quality)
+    yield from w.show("create")
+    settings = bpy.context.scene.skyloop
+    settings.frames, settings.steps = w.ARGS["frames"], w.ARGS["steps"]
+    settings.random_seed, settings.seed = False, 1
+    yield from w.click("Settings")
+    yield 0.5
+    yield from w.show("settings")
+    yield from w.click("Settings")
+
+
+def region() -> w.Walk:
+    w.view3d().spaces.active.region_3d.view_rotation = mathutils.Euler((1.75, 0.0, -0.35)).to_quaternion()
+    yield from w.click("Directions")
+    yield from w.click("Add Region Where I Look")
+    yield from w.until(lambda: w.part("blender_addon.direct.regions").of_scene(bpy.context.scene), 10.0, "no region")
+    bpy.context.view_layer.objects.active.skyloop.prompt = "full moon"
+    yield from w.show("directions")
+    yield from w.show("directions_view", "")
+    yield from w.click("Directions")
+
+
+def generate(session: Any) -> w.Walk:
+    watch = Stopwatch()
+    yield from w.click("Generate Sky")
+    yield from w.until(lambda: session.preview, 300.0, "no preview")
+    yield 0.5
+    yield from w.show("running")
+    yield from w.until(lambda: not session.busy and not session.finished, 500.0, "not made")
+    yield 1.0
+    w.note(problem=session.problem and session.problem.line, times=watch.stop())
+    yield from w.show("result")
+    world = bpy.context.scene.world
+    w.note(applied=world.name, seed=world.skyloop.seed)
+
+
+def looked_at() -> w.Walk:
+    space = w.view3d().spaces.active
+    space.shading.type = "RENDERED"
+    space.overlay.show_overlays = False
+    yield 10.0
+    yield from w.show("world")
+    yield from w.show("window", "")
+    space.shading.type = "SOLID"
+
+
+def history() -> w.Walk:
+    yield from w.click("History")
+    yield 1.0
+    yield from w.show("history")
+
+
+w.start(walk())
