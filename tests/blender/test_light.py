@@ -70,9 +70,10 @@ def test_the_lamp_follows_the_sun_over_the_loop(blender: Blender, sunny: Path, t
     assert found["undone"] == [1, 1.0]
 
 
-@pytest.mark.parametrize("level", [255, 64])
-def test_how_bright_a_sky_is(blender: Blender, tmp_path: Path, level: int) -> None:
-    save_png(tmp_path / "even.png", np.full((64, 128, 3), level, np.uint8))
+@pytest.mark.parametrize(("level", "height"), [(255, 64), (64, 64), (128, 516)])
+def test_how_bright_a_sky_is(blender: Blender, tmp_path: Path, level: int, height: int) -> None:
+    """The last is wider than what is read pixel by pixel."""
+    save_png(tmp_path / "even.png", np.full((height, 2 * height, 3), level, np.uint8))
     found = blender.ask("sky:brightness", still=tmp_path / "even.png")
     assert found["share"] == pytest.approx(linear(level), rel=0.01)
     assert found["exposure"] == pytest.approx(-np.log2(linear(level)), abs=0.02)
