@@ -15,8 +15,16 @@ FORM = "A sky cannot be {1} pixels wide: use a multiple of 32, such as {2}."
 @pytest.fixture(scope="module")
 def languages(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> Walked:
     folder = tmp_path_factory.mktemp("languages")
-    asked = {"label": LABEL, "title": TITLE, "description": DESCRIPTION, "form": filled(FORM)}
-    return screen.walk("walk_languages.py", folder, size=(1000, 2600), languages=words.languages(), **asked)
+    return screen.walk(
+        "walk_languages.py",
+        folder,
+        size=(1000, 2600),
+        languages=words.languages(),
+        label=LABEL,
+        title=TITLE,
+        description=DESCRIPTION,
+        form=filled(FORM),
+    )
 
 
 @pytest.mark.parametrize("language", words.languages())
