@@ -79,9 +79,10 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         if now.unfinished:
             self.draw_unfinished(now.unfinished)
         if used := now.archive.used_bytes:
-            row = layout.row()
-            row.label(text=tr("{size} on the disk").format(size=size_text(used)), icon="DISK_DRIVE", translate=False)
-            row.operator(SKYLOOP_OT_free_space.bl_idname, text="Free Space...")
+            column = layout.column(align=True)  # side by side both would be cut
+            text = tr("{size} on the disk").format(size=size_text(used))
+            column.label(text=text, icon="DISK_DRIVE", translate=False)
+            column.operator(SKYLOOP_OT_free_space.bl_idname, text="Free Space...")
 
     def draw_job(self, context: bpy.types.Context, now: session.BlenderSession, job: Listed) -> None:
         layout, card, folder = self.layout, job.card, str(job.folder)

@@ -66,5 +66,5 @@ def test_the_wearer_looks_where_the_heading_points(worn: Walked) -> None:
 
 def test_after_it_blender_is_as_it_was(worn: Walked) -> None:
     assert worn.noted["stopped"] == {"running": False, "settings": worn.noted["before"], "playing": False}
-    assert "Preview in VR" in worn.text("stopped")
+    assert "Preview in VR" in worn.text("afterwards")
     assert worn.status == 0

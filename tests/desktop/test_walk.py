@@ -19,7 +19,7 @@ SEEN = {
     "create": "northern lights over a frozen lake; Generate Sky; Try Four",
     "settings": "Style None; Avoid; Seed; Duration; Frames; Loop; Field of View; Model Built-in; Apply When Done",
     "directions": "Add Region Where I Look; Add Region All Around; full moon; Bring Here; Show Regions",
-    "running": "Add to Queue; left; Loading the model; Show in Viewport",
+    "running": "Add to Queue; Loading the model; Show in Viewport",
     "result": "Done: this is the World now; Generate Sky",
     "window": "Scene Collection; Skyloop",
     "world": "World; Front; Strength; Restore Previous World",

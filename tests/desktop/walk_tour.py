@@ -86,7 +86,7 @@ def region() -> w.Walk:
     yield from w.click("Directions")
     yield from w.click("Add Region Where I Look")
     yield from w.until(lambda: w.part("blender_addon.direct.regions").of_scene(bpy.context.scene), 10.0, "no region")
-    bpy.context.view_layer.objects.active.skyloop.prompt = "full moon"
+    w.part("blender_addon.direct.regions").of_scene(bpy.context.scene)[0].skyloop.prompt = "full moon"
     yield from w.show("directions")
     yield from w.show("directions_view", "")
     yield from w.click("Directions")

@@ -64,7 +64,7 @@ def walk() -> w.Walk:
     yield from w.click("Stop VR")
     yield 1.5
     w.note(stopped={"running": preview.is_running(), "settings": settings(), "playing": playing()})
-    yield from w.show("stopped")
+    yield from w.show("afterwards")
     monado.kill()
 
 

@@ -135,8 +135,8 @@ def grab(name: str, *crop: int) -> Path:
 def read(picture: Path) -> list[Word]:
     """The words in a picture of Blender."""
     big = picture.with_suffix(".big.png")
-    # Dark type on white, whatever shines through a panel.
-    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gray,lut=y='255-clip(2.5*(val-90),0,255)'"
+    # Dark type on white, whatever shines through a panel; in red, as warnings are red and what is chosen is blue.
+    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gbrp,extractplanes=r,lut=y='255-clip(2.5*(val-110),0,255)'"
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(picture), "-vf", enlarge, str(big)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     command = ["tesseract", str(big), "-", "--psm", "11", "tsv"]
