@@ -33,7 +33,7 @@ from ..backend.runtime.child import clean_environ
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_BLENDER = (4, 2)
-RESULTS = ("sky.mp4", "poster.png", "scene.blend", "preview.png", "result.json")
+RESULTS = ("sky.mp4", "poster.png", "light.json", "scene.blend", "preview.png", "result.json")
 GOES_ON = "The same command goes on from here."
 MARK = "skyloop:"  # begins the lines of Blender's output that are ours
 STOP_PATIENCE_S = 30.0

@@ -2,7 +2,21 @@
 
 import bpy
 
-from . import create, direct, explore, history, locale, panel, preferences, properties, running, session, setup, sky, vr
+from . import (
+    create,
+    direct,
+    explore,
+    history,
+    languages,
+    panel,
+    preferences,
+    properties,
+    running,
+    session,
+    setup,
+    sky,
+    vr,
+)
 from .create import panel as create_panel
 from .direct import panel as direct_panel
 from .explore import panel as explore_panel
@@ -12,7 +26,7 @@ from .vr import panel as vr_panel
 
 # The groups and operators of the features; a group comes before the one that holds it, and what is drawn into a
 # viewport before what is drawn over it.
-FEATURES = (locale, running, sky, direct, explore, vr, create, history, setup)
+FEATURES = (languages, running, sky, direct, explore, vr, create, history, setup)
 # In the order in which the tab shows them.
 PANELS = (panel, explore_panel, create_panel, direct_panel, sky_panel, vr_panel, history_panel)
 CLASSES = (

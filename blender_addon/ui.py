@@ -3,7 +3,7 @@
 import bpy
 
 from ..backend.protocol import SkyloopError
-from . import locale
+from . import languages
 from .core.wrapping import wrapped
 
 
@@ -13,7 +13,7 @@ class SkyloopPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Skyloop"
-    bl_translation_context = locale.OWN
+    bl_translation_context = languages.OWN
 
 
 def tr(text: str) -> str:
@@ -22,7 +22,7 @@ def tr(text: str) -> str:
     ``tr("Seed {seed}").format(seed=7)`` and ``tr(f"Seed {seed}")``
     are both understood; what comes from modules without bpy is like the latter.
     """
-    return locale.sentence(text)
+    return languages.sentence(text)
 
 
 def paragraph(

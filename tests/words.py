@@ -8,6 +8,7 @@ Standard library only.
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import sys
@@ -15,16 +16,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ADDON = Path(__file__).resolve().parents[1] / "blender_addon"
-LOCALE = ADDON / "locale"
+LOCALE = ADDON / "languages"
 # Not in Blender's window: the headless command, what runs it inside, and what binds processes together.
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
 GENERATOR = ("denoise.py", "engine.py", "inputs.py", "methods", "protocol.py", "jobs", "media", "models", "runtime")
-_REFUSALS, _TOLD, _DESCRIBES = ("SkyloopError", "bad_request"), ("summary", "needs"), ("describe",)
+_REFUSALS, _TOLD, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request"), ("summary", "needs"), ("describe",)
+_TABLES = {"failures.py"}
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
     r"^(log|_log|_logger|logger|logging|re|assert|getattr|hasattr|isinstance|removeprefix|startswith)$"
-    r"|(?<!Skyloop)(Error|Exception|Exit)$"
+    r"|(?<!Skyloop)(?<!Lost)(Error|Exception|Exit)$"
 )
 # Words that are given to these are shown, whatever they look like.
 _SAYING = ("tr", "paragraph", "poll_message_set")
@@ -45,7 +47,8 @@ def of_addon() -> set[str]:
     """All English texts that may be shown; what an f-string fills in is ``{1}``, ``{2}`` and so on."""
     files = [f for f in sorted(ADDON.rglob("*.py")) if f.name not in UNSEEN]
     found = {text for file in files for text in _texts(_parsed(file), phrases=file.name not in _PROMPTS)}
-    return found | {text for file in _generator() for text in _refusals(_parsed(file))}
+    found |= {text for file in _generator() for text in _refusals(_parsed(file))}
+    return found | {text for file in _generator() if file.name in _TABLES for text in _listed(_parsed(file))}
 
 
 def untranslated() -> list[str]:
@@ -106,9 +109,22 @@ def _texts(tree: ast.Module, phrases: bool) -> Iterator[str]:
                 yield text
 
 
+def _listed(tree: ast.Module) -> Iterator[str]:
+    """What a table of errors says; what is filled in arrives in it, so its blanks are numbered."""
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and re.fullmatch(r"[A-Z{].* .*\.", text):
+            yield _numbered(text)
+
+
+def _numbered(text: str) -> str:
+    count = itertools.count(1)
+    return re.sub(r"{\w+}", lambda blank: f"{{{next(count)}}}", text)
+
+
 def _refusals(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _name(node.func) in _REFUSALS:
+        if isinstance(node, ast.Call) and _refuses(node.func):
             for given in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 yield from _either(given)
         if isinstance(node, ast.FunctionDef) and node.name in _DESCRIBES:  # what will compute
@@ -119,6 +135,10 @@ def _refusals(tree: ast.Module) -> Iterator[str]:
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in _TOLD and isinstance(value, ast.Constant):
                     yield str(value.value)
+
+
+def _refuses(function: ast.expr) -> bool:
+    return _name(function) in _REFUSALS or (_name(function) == "error" and _root(function) in ("self", "job"))
 
 
 def _either(given: ast.expr) -> Iterator[str]:

@@ -16,7 +16,7 @@ from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import NONE, STYLES
 from ..direct.properties import SKYLOOP_PG_direct
 from ..explore.properties import SKYLOOP_PG_explore
-from ..locale import OWN
+from ..languages import OWN
 from ..sky import world
 from ..vr.properties import SKYLOOP_PG_vr
 

@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..locale import OWN
+from ..languages import OWN
 from ..ui import SkyloopPanel, paragraph, tr
 from . import lamp, nodes, sequence, timeline, work, world
 from .film_operators import (

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..locale import OWN
+from ..languages import OWN
 from . import timeline
 
 # Blender keeps pointers into these strings, so they must live as long as the class.

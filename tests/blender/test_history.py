@@ -11,7 +11,7 @@ def test_earlier_skies_are_found_in_all_folders_and_used_again(blender: Blender,
     found = blender.ask("run:history", root=tmp_path / "skies")
     assert found["listed"] == [True, True, False, True] and found["lines"]
     assert "Its picture is missing" in found["bare"] and "storm" in found["bare"] and "seed 2" in found["bare"]
-    for button in ("[Apply to World]", "[Settings]", "[New Seed]", "[Vary]", "[Free Space...]"):
+    for button in ("[Apply to World]", "[Reuse]", "[New Seed]", "[Vary]", "[Free Space...]"):
         assert button in found["bare"]
     assert found["pinned"] is True and found["unpinned"] is False and found["still_chosen"]
     assert found["search"] == ["dawn over hills"] and found["favourites"] == ["dawn over hills"]

@@ -54,7 +54,7 @@ def said() -> dict[str, Any]:
         "locale": words.locale,
         "label": words.pgettext_iface(w.ARGS["label"]),
         "button": words.pgettext_iface("Generate Sky", "Operator"),
-        "title": words.pgettext_iface(w.ARGS["title"], w.part("blender_addon.locale").OWN),
+        "title": words.pgettext_iface(w.ARGS["title"], w.part("blender_addon.languages").OWN),
         "description": words.pgettext_tip(w.ARGS["description"]),
         "form": ui.tr(w.ARGS["form"]),
         "phase": ui.tr("Composing the sky"),

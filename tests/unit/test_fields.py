@@ -81,7 +81,7 @@ def test_host_memory_does_not_grow_with_length(tmp_path: Path) -> None:
         runs = [pool.submit(long_run, tmp_path, *arguments) for arguments in ((64, 0), (3000, 0), (3000, 1 << 30))]
         short, on_disk, in_memory = (run.result() for run in runs)
     assert on_disk["digest"] == in_memory["digest"]
-    assert on_disk["bytes"] - short["bytes"] < 8 * MB
+    assert on_disk["bytes"] - short["bytes"] < 16 * MB  # the same run twice differs by up to 10
     assert in_memory["bytes"] - short["bytes"] > 24 * MB, "the test can tell the difference"
     assert not list(tmp_path.iterdir())
 
