@@ -111,8 +111,9 @@ def _texts(tree: ast.Module, phrases: bool) -> Iterator[str]:
 
 def _listed(tree: ast.Module) -> Iterator[str]:
     """What a table of errors says; what is filled in arrives in it, so its blanks are numbered."""
+    silent = set(map(id, _docstrings(tree)))
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) else None
+        text = node.value if isinstance(node, ast.Constant) and id(node) not in silent else None
         if isinstance(text, str) and re.fullmatch(r"[A-Z{].* .*\.", text):
             yield _numbered(text)
 
