@@ -11,10 +11,10 @@ import pytest
 from ..blender.conftest import film  # noqa: F401
 from .screen import Screen, finished_job
 
-WIDTHS = {"wide": 460, "narrow": 240}  # of the sidebar with its tabs, in pixels at scale 1
+WIDTHS = {"wide": 480, "narrow": 292}  # of the sidebar with its tabs, in pixels at scale 1; 292 is Blender's own
 
 
-@pytest.mark.parametrize(("scale", "size"), [(1.0, (1000, 2300)), (2.0, (1700, 4400))])
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (1000, 3600)), (2.0, (1800, 5600))])
 def test_every_word_of_the_wide_sidebar_is_in_the_narrow_one(
     screen: Screen,
     film: Path,  # noqa: F811
