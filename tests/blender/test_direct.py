@@ -187,6 +187,7 @@ list(generate(GenerateRequest.from_json(json.loads(sys.argv[1])), folder))
 """
 
 
+@pytest.mark.once
 def test_what_was_painted_is_what_changes(
     blender: Blender, tmp_path: Path, backend_python: Path, repository: Path
 ) -> None:

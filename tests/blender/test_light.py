@@ -38,6 +38,7 @@ def test_a_lamp_gives_what_the_sky_no_longer_does(blender: Blender, sunny: Path)
     assert np.allclose(without, plain, rtol=0.03), "the sky has none of the sun's light left twice"
 
 
+@pytest.mark.once
 def test_eevee_takes_the_suns_light_from_the_lamp_too(blender: Blender, sunny: Path) -> None:
     found = blender.ask("sky:lights", engine="EEVEE", samples=8, still=sunny)
     plain, bright, lamp, without = (np.array(found[name]) for name in ("plain", "bright", "lamp", "without_lamp"))
