@@ -61,4 +61,4 @@ def test_blender_is_never_held_up_for_long_while_a_sky_is_made(tour: Walked) -> 
     ticks = tour.noted["times"]["ticks_ms"]
     print(tour.noted["times"])
     assert ticks["count"] > 100
-    assert ticks["max"] < 500, "the main thread's own time; the figures are in docs/manual"
+    assert ticks["max"] < 500, "the main thread's own time; the figures are in docs/manual/ticks.json"
