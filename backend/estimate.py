@@ -68,8 +68,8 @@ class Rates:
     load: float
 
 
-# Measured: two processor cores .18 s for an evaluation; an H100 .003 s, and .08 to .28 s for a million pixels decoded. A
-# card for games is taken to be a third as fast as that.
+# Measured: two processor cores .18 s for an evaluation; an H100 .003 s, and .08 to .28 s for a million pixels decoded.
+# A card for games is taken to be a third as fast as that.
 BUILT_IN = {
     "cpu": Rates(evaluation=0.18, decode=1.6, figures=2.0, load=3.0),
     "cuda": Rates(evaluation=0.01, decode=0.25, figures=2.0, load=5.0),

@@ -180,7 +180,5 @@ def _readme(wanted: Wanted, frames: int, fps: float) -> str:
             "around the sun, and less elsewhere.",
             "The film itself ends at white; nobody measured what is above it.",
         ]
-    text.append(
-        "In Blender: an Environment Texture, Open, choose all, then Image Sequence, Auto Refresh, Cyclic."
-    )
+    text.append("In Blender: an Environment Texture, Open, choose all, then Image Sequence, Auto Refresh, Cyclic.")
     return "\n".join(text) + "\n"

@@ -38,4 +38,4 @@ def _python(spec: Spec) -> Path:
     home = runtime.home()
     if ready := find_ready(home, spec, ""):
         return python_in(ready)
-    return python_in(Installer(spec, home, runtime.console_progress(), lambda: False).install())
+    return python_in(Installer(home, runtime.console_progress(), lambda: False, spec=spec).install())

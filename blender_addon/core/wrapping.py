@@ -33,5 +33,8 @@ def _pieces(text: str, columns: int) -> list[str]:
             while width(piece.rstrip()) > columns:
                 found.append(piece[: max(1, columns // 2 if width(piece[0]) == 2 else columns)])
                 piece = piece[len(found[-1]) :]
-            found.append(piece)
+            if piece.strip():
+                found.append(piece)
+            else:
+                found[-1] += piece
     return found

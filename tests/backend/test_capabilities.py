@@ -52,8 +52,8 @@ def test_an_edit_of_everything_is_a_new_sky(tmp_path: Path) -> None:
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Correlation of what is where in two movies of any size."""
-    small = [np.stack([cv2.resize(f, (64, 32), interpolation=cv2.INTER_AREA) for f in m]) for m in (one, other)]
-    return float(np.corrcoef(*(s.ravel() for s in small))[0, 1])
+    a, b = (np.stack([cv2.resize(f, (64, 32), interpolation=cv2.INTER_AREA) for f in m]) for m in (one, other))
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 @pytest.fixture

@@ -85,7 +85,8 @@ def test_the_rims_of_a_band_are_its_edges() -> None:
 
 def test_the_line_around_a_photo_is_where_the_engine_puts_its_edge() -> None:
     yaw, pitch, fov, aspect = 70.0, 25.0, 50.0, 1.6
-    seen = sphere.view_directions(*(torch.tensor([math.radians(a)]) for a in (yaw, pitch, fov)), 100, 160)[0]
+    angles = [torch.tensor([math.radians(a)]) for a in (yaw, pitch, fov)]
+    seen = sphere.view_directions(angles[0], angles[1], angles[2], 100, 160)[0]
     rim = torch.tensor(d.picture_rim(yaw, pitch, fov, aspect)).float()
     distance = torch.rad2deg(torch.cdist(rim, seen.reshape(-1, 3)).min(1).values)
     assert distance.max() < 0.5, "next to the picture's outermost pixels"
