@@ -113,6 +113,7 @@ def main() -> int:
     if MODE == "broken":
         sys.modules["backend.pipeline"] = None  # type: ignore[assignment]
     runtime.ensure, runtime.enter = _fake_runtime, lambda module, argv: None  # the stub engine needs none
+    runtime.inside = lambda: MODE != "offline"
     if MODE in ("watched", "stuck"):
         from backend.serve import server, stdio, watchdog
 

@@ -145,7 +145,7 @@ def test_progress_never_goes_back(make: Make) -> None:
                 latest = -1
             assert latest <= done <= total
             latest = done
-    assert order == ["load", "layout", "upsample", "refine", "decode", "measure"]
+    assert order == ["load", "layout", "upsample", "refine", "decode", "light", "measure"]
 
 
 def test_a_bad_request_is_refused_before_any_work(tmp_path: Path) -> None:

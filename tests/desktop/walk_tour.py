@@ -87,6 +87,7 @@ def region() -> w.Walk:
     yield from w.click("Add Region Where I Look")
     yield from w.until(lambda: w.part("blender_addon.direct.regions").of_scene(bpy.context.scene), 10.0, "no region")
     w.part("blender_addon.direct.regions").of_scene(bpy.context.scene)[0].skyloop.prompt = "full moon"
+    w.view3d().tag_redraw()  # a change by script is not drawn by itself
     yield from w.show("directions")
     yield from w.show("directions_view", "")
     yield from w.click("Directions")
