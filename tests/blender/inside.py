@@ -502,6 +502,7 @@ def draw_all(args: dict[str, Any]) -> Any:
     """What the panels and the preferences say in each situation."""
     from layout import Layout, drawn
 
+    os.environ["HOME"] = args["root"]  # other tests left skies in the one they share
     addon_utils.enable(MODULE, default_set=True)
     settings = bpy.context.scene.skyloop
     preferences = bpy.context.preferences.addons[MODULE].preferences
