@@ -1,5 +1,6 @@
 """Where things are on this machine, from the preferences: the runtime, new skies, the device that computes."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import bpy
@@ -8,6 +9,12 @@ from ..backend import runtime
 from .core.jobs import CANDIDATES
 
 PACKAGE = str(__package__).rpartition(".")[0]
+_origin = attrgetter("library")
+
+
+def absolute(path: str, owner: bpy.types.ID) -> Path:
+    """A path that ``owner`` holds; one that begins with ``//`` is relative to the .blend that ``owner`` is from."""
+    return Path(bpy.path.abspath(path, library=_origin(owner)))
 
 
 def preferences() -> bpy.types.AddonPreferences | None:

@@ -159,7 +159,7 @@ class BlenderSession(Session):
         """The job folders that Worlds and images of this file show, and those that queued skies are made from."""
         shown = [Path(world.skyloop.job) for world in bpy.data.worlds if world.skyloop.job]
         films = [image for image in bpy.data.images if image.source in ("MOVIE", "SEQUENCE") and image.filepath]
-        shown += [Path(bpy.path.abspath(image.filepath, library=image.library)).parent for image in films]
+        shown += [places.absolute(image.filepath, image).parent for image in films]
         sources = [Path(file) for task in self.queue.tasks for file in task.request.files.values()]
         found = [*shown, *(folder.parent for folder in shown), *sources, *(file.parent for file in sources)]
         return {_key(folder) for folder in found}

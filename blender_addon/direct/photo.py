@@ -9,6 +9,7 @@ import bpy
 
 from ...backend.media.picture_header import size_in_header
 from ...backend.protocol import bad_request
+from .. import places
 from ..core import directions
 from . import camera
 
@@ -18,7 +19,7 @@ _HEADER_BYTES = 4 << 20
 
 
 def path_of(scene: bpy.types.Scene) -> Path:
-    return Path(bpy.path.abspath(scene.skyloop.direct.photo, library=scene.library))
+    return places.absolute(scene.skyloop.direct.photo, scene)
 
 
 def requested(scene: bpy.types.Scene) -> dict[str, Any]:

@@ -20,7 +20,7 @@ FOLDER = "Skyloop"
 LEAST_LETTERS = 3  # of a word of the prompt that becomes a tag
 
 
-def libraries() -> dict[str, Path]:
+def folders() -> dict[str, Path]:
     """The user's asset libraries that are there, by name."""
     known = bpy.context.preferences.filepaths.asset_libraries
     return {item.name: Path(item.path) for item in known if item.path and Path(item.path).is_dir()}

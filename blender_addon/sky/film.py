@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError, bad_request
+from .. import places
 
 LINEAR = (".exr", ".hdr")
 
@@ -50,7 +51,7 @@ def point(image: bpy.types.Image, path: Path) -> None:
 
 def place(image: bpy.types.Image) -> Path:
     """The file that ``image`` reads, or the first of them."""
-    return Path(bpy.path.abspath(image.filepath, library=image.library))
+    return places.absolute(image.filepath, image)
 
 
 def length(image: bpy.types.Image, frames: int = 0) -> int:

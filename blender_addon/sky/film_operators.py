@@ -137,7 +137,7 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
     bl_label = "Save as Asset"
     bl_options = {"REGISTER"}  # No UNDO: only files are written.
 
-    library: StringProperty(name="Library", description="The asset library that gets the sky")
+    target: StringProperty(name="Library", description="The asset library that gets the sky")
     copy_film: BoolProperty(
         name="Copy the Film",
         description="Put the film beside the asset; else the asset needs it where it is now",
@@ -153,19 +153,19 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
         return any(item.path for item in known)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.library = self.library or next(iter(asset.libraries()), "")
+        self.target = self.target or next(iter(asset.folders()), "")
         self.copy_film = not sequence.is_sequence(context.scene.world)  # pictures may be gigabytes
         return context.window_manager.invoke_props_dialog(self)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
-        layout.prop_search(self, "library", context.preferences.filepaths, "asset_libraries")
+        layout.prop_search(self, "target", context.preferences.filepaths, "asset_libraries")
         layout.prop(self, "copy_film")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        known = asset.libraries()
-        chosen = self.library or next(iter(known), "")
+        known = asset.folders()
+        chosen = self.target or next(iter(known), "")
         if chosen not in known:
             self.report(
                 {"ERROR"}, tr(f"The folder of the asset library {chosen} is not there. Choose another library.")

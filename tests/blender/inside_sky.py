@@ -388,7 +388,7 @@ def asset(args: dict[str, Any]) -> Any:
 
     before = now()
     for _ in range(2):
-        bpy.ops.skyloop.save_asset(library="Mine")
+        bpy.ops.skyloop.save_asset(target="Mine")
     untouched = before == now() and scene.world == sky and sky.asset_data is None
     (root / "elsewhere").mkdir()
     bpy.ops.wm.read_homefile(use_empty=True)
