@@ -14,11 +14,12 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from backend import runtime
 from backend.protocol import SkyloopError
@@ -27,6 +28,10 @@ from . import blenders
 
 ROOT = Path(__file__).resolve().parents[1]
 RINGS = ("unit", "backend", "blender", "desktop", "exports")
+ALONE = ("desktop", "exports")  # a real screen, and the time that a tick takes
+
+
+Run = Callable[..., "Outcome"]
 
 
 @dataclass
@@ -60,10 +65,8 @@ def main(argv: list[str]) -> int:
     if {"blender", "desktop"} & set(wanted):
         environ["SKYLOOP_NO_BPY"] = _make_bpy()
     outcomes = _lint(python, environ) if "lint" in wanted else []
-    for ring in RINGS:
-        if ring in wanted:
-            outcomes.append(_ring(ring, arguments.k, python, environ))
-            outcomes += _other_blenders(arguments.k, python, environ) if ring == "blender" else []
+    outcomes += _two_at_a_time(_quiet_runs(wanted, arguments.k, python, environ))
+    outcomes += [_ring(ring, arguments.k, python, environ) for ring in ALONE if ring in wanted]
     return _report(outcomes, bool(arguments.k))
 
 
@@ -91,36 +94,63 @@ def _lint(python: Path, environ: dict[str, str]) -> list[Outcome]:
     return outcomes
 
 
-def _ring(ring: str, expression: str | None, python: Path, environ: dict[str, str]) -> Outcome:
+def _ring(
+    ring: str, expression: str | None, python: Path, environ: dict[str, str], output: IO[str] | None = None
+) -> Outcome:
     if not list((ROOT / "tests" / ring).rglob("test_*.py")):
         return Outcome(ring, True, "not run", 0.0, Counter({f"tests/{ring} has no tests yet": 1}))
-    _title(ring)
-    return _pytest(ring, [f"tests/{ring}"], expression, python, environ)
+    if output is None:
+        _title(ring)
+    return _pytest(ring, [f"tests/{ring}"], expression, python, environ, output)
 
 
-def _other_blenders(expression: str | None, python: Path, environ: dict[str, str]) -> Iterator[Outcome]:
-    """The tests of the add-on in the other Blenders, two at a time; each one's output is shown when it is through."""
-    found = list(blenders.make())
-    yield from (Outcome(f"blender {v}", True, "not run", 0.0, Counter({why: 1})) for v, at, why in found if at is None)
+def _quiet_runs(
+    wanted: Sequence[str], expression: str | None, python: Path, environ: dict[str, str]
+) -> Iterator[tuple[str, Run]]:
+    """What needs neither a screen nor the machine to itself, the longest first; Blender's tests once a Blender."""
+    for ring in [ring for ring in ("backend", "blender", "unit") if ring in wanted]:
+        yield ring, partial(_ring, ring, expression, python, environ)
+    for version in blenders.PYTHONS if "blender" in wanted else ():
+        yield f"blender {version}", partial(_other_blender, version, expression, python, environ)
 
-    def run(version: str, at: Path) -> tuple[Outcome, str]:
+
+def _other_blender(
+    version: str, expression: str | None, python: Path, environ: dict[str, str], output: IO[str]
+) -> Outcome:
+    name = f"blender {version}"
+    try:
+        at = blenders.make(version)
+    except SkyloopError as error:
+        return Outcome(name, True, "not run", 0.0, Counter({error.line: 1}))
+    own = environ | {"SKYLOOP_BPY_PYTHON": str(at)}
+    return _pytest(name, ["tests/blender", "-m", "not once"], expression, python, own, output)
+
+
+def _two_at_a_time(runs: Iterable[tuple[str, Run]]) -> Iterator[Outcome]:
+    """Each run's output is shown when it is through; two at once, since most tests wait for one processor."""
+
+    def quietly(name: str, run: Run) -> tuple[Outcome, str]:
+        print(f"skyloop: tests: {name} has begun", flush=True)
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-            own = environ | {"SKYLOOP_BPY_PYTHON": str(at)}
-            tests = ["tests/blender", "-m", "not once"]
-            outcome = _pytest(f"blender {version}", tests, expression, python, own, output)
+            outcome = run(output=output)
             output.seek(0)
             return outcome, output.read()
 
     with ThreadPoolExecutor(2) as pool:
-        for run_of in [pool.submit(run, version, at) for version, at, _ in found if at]:
-            outcome, text = run_of.result()
+        for future in as_completed([pool.submit(quietly, name, run) for name, run in runs]):
+            outcome, text = future.result()
             _title(outcome.name)
             print(text, flush=True)
             yield outcome
 
 
 def _pytest(
-    name: str, tests: list[str], expression: str | None, python: Path, environ: dict[str, str], output: Any = None
+    name: str,
+    tests: list[str],
+    expression: str | None,
+    python: Path,
+    environ: dict[str, str],
+    output: IO[str] | None = None,
 ) -> Outcome:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

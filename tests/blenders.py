@@ -5,11 +5,9 @@ Standard library only, like all that runs before there is an environment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from backend import runtime
-from backend.protocol import SkyloopError
 from backend.runtime.install import Installer
 from backend.runtime.places import Spec, find_ready, python_in
 
@@ -18,23 +16,18 @@ VERSIONS = Path(__file__).parent / "blender" / "versions"
 PYTHONS = {"4.2": (3, 11), "4.5": (3, 11), "5.2": (3, 13)}
 
 
-def make() -> Iterator[tuple[str, Path | None, str]]:
-    """Version, its Python with ``bpy``, or None and the reason why there is none."""
-    for version, python in PYTHONS.items():
-        spec = Spec(
-            name=f"blender{version}",
-            requirements=VERSIONS / f"{version}.txt",
-            checks=("bpy",),
-            need_gb={"": 1.5},
-            pythons=(python,),
-        )
-        try:
-            yield version, _python(spec), ""
-        except SkyloopError as error:
-            yield version, None, error.line
+def make(version: str) -> Path:
+    """This Blender's Python with ``bpy``, installed where it is missing.
 
-
-def _python(spec: Spec) -> Path:
+    Raises ``SkyloopError`` where it cannot be: no such Python here, no network, no room.
+    """
+    spec = Spec(
+        name=f"blender{version}",
+        requirements=VERSIONS / f"{version}.txt",
+        checks=("bpy",),
+        need_gb={"": 1.5},
+        pythons=(PYTHONS[version],),
+    )
     home = runtime.home()
     if ready := find_ready(home, spec, ""):
         return python_in(ready)
