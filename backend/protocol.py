@@ -323,6 +323,8 @@ class Event:
 
 EVENT_TYPES = frozenset({"hello", "accepted", "queue", "phase", "preview", "done", "failed", "cancelled", "heartbeat"})
 LAST_EVENTS = frozenset({"done", "failed", "cancelled"})
+# In a command's environment: it says on stderr how far each phase is, in lines, a few a second.
+PROGRESS_LINES = {"SKYLOOP_PROGRESS": "lines"}
 """One of these ends every accepted job."""
 REQUEST_TYPES = frozenset({"generate", "cancel", "move", "pause", "resume", "unload", "probe", "shutdown"})
 _EXAMPLE = 'Send one such as {"type": "probe"}.'

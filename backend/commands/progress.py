@@ -1,12 +1,17 @@
-"""Progress on stderr: a bar with the time left on a terminal, else a line a phase. Looks like the installer's."""
+"""Progress on stderr: a bar with the time left on a terminal, else a line a phase. Looks like the installer's.
+
+A program that reads along asks for more by ``PROGRESS_LINES`` in the environment: how far a phase is, in lines.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TextIO
 
-from ..protocol import LAST_EVENTS, Event
+from ..protocol import LAST_EVENTS, PROGRESS_LINES, Event
 
+LINE_PERIOD_S = 0.25
 _BAR_CELLS = 28
 
 
@@ -15,9 +20,10 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._bar = stream.isatty()
+        self._lines = PROGRESS_LINES.items() <= os.environ.items()
+        self._bar = stream.isatty() and not self._lines
         self._phase = ""
-        self._start_s = 0.0
+        self._start_s = self._said_s = 0.0
         self._drawn = False
 
     def __call__(self, event: Event) -> None:
@@ -40,9 +46,12 @@ class Progress:
     def _show(self, name: str, done: int, total: int, unit: str) -> None:
         now_s = time.monotonic()
         if name != self._phase:
-            self._phase, self._start_s = name, now_s
+            self._phase, self._start_s, self._said_s = name, now_s, now_s
             if not self._bar:
-                self._write(f"skyloop: {name.capitalize()}: {total} {unit}{'s' if total != 1 else ''}\n")
+                self._write(f"skyloop: {name.capitalize()}: {_count(total, unit)}\n")
+        elif self._lines and now_s - self._said_s >= LINE_PERIOD_S:
+            self._said_s = now_s
+            self._write(f"skyloop: {name.capitalize()}: {done} of {_count(total, unit)}\n")
         if self._bar:
             self.clear()
             self._write(bar(name, done, total, now_s - self._start_s))
@@ -60,6 +69,10 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' if number != 1 else ''}"
 
 
 def bar(name: str, done: int, total: int, elapsed_s: float) -> str:

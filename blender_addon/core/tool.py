@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...backend import runtime
-from ...backend.protocol import ErrorKind, SkyloopError
+from ...backend.protocol import PROGRESS_LINES, ErrorKind, SkyloopError
 from ...backend.runtime.child import clean_environ
 from .leash import Leash
 from .pipes import LineReader
@@ -55,7 +55,7 @@ class Tool:
             self._process = subprocess.Popen(
                 [*command, "--json"],
                 cwd=cwd,
-                env=clean_environ() | {"PYTHONUNBUFFERED": "1"},
+                env=clean_environ() | {"PYTHONUNBUFFERED": "1"} | PROGRESS_LINES,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
