@@ -16,7 +16,7 @@ from mathutils import Quaternion, Vector
 
 from ...backend.protocol import bad_request
 from ..core import directions
-from ..sky import nodes, world
+from ..sky import nodes, timeline, world
 from . import masks
 
 SPHERE = "Skyloop Mask"
@@ -130,8 +130,7 @@ def _make_material(scene: bpy.types.Scene, mask: bpy.types.Image) -> bpy.types.M
     if film := (nodes.film_node(scene.world) if world.is_sky(scene.world) else None):
         shown = tree.nodes.new("ShaderNodeTexImage")
         shown.image = film.image
-        for name in nodes.PLAYING:
-            setattr(shown.image_user, name, getattr(film.image_user, name))
+        timeline.play_alike(film, shown)
         tree.links.new(shown.outputs["Color"], sky.inputs["Color"])
     paint.image = mask
     cover, mix, output = (tree.nodes.new(f"ShaderNode{kind}") for kind in ("Math", "MixShader", "OutputMaterial"))

@@ -125,10 +125,6 @@ def set_value(world: bpy.types.World, name: str, value: float) -> None:
         socket.default_value = value
 
 
-# What an image texture elsewhere needs to play as the film does.
-PLAYING = ("frame_duration", "frame_start", "frame_offset", "use_cyclic", "use_auto_refresh")
-
-
 def fill(group: bpy.types.NodeTree) -> None:
     """Wire an empty group; inputs that it has already stay."""
     _declare(group)

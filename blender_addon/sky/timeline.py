@@ -15,6 +15,7 @@ from . import nodes
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 OFFSET_PATH = f'nodes["{nodes.FILM}"].image_user.frame_offset'
+PLAYING = ("frame_duration", "frame_start", "frame_offset", "use_cyclic", "use_auto_refresh")
 
 
 def set_up(world: bpy.types.World, frames: int) -> None:
@@ -36,6 +37,17 @@ def set_up(world: bpy.types.World, frames: int) -> None:
     user.frame_duration, user.frame_start = 1, 1
     drive = tree.driver_add(OFFSET_PATH).driver
     drive.expression = film_expression(frames, speed, record.frame_offset, first_number(node.image))
+
+
+def play_alike(film: bpy.types.Node, other: bpy.types.Node) -> None:
+    """Let ``other``, an image texture anywhere, show at each scene frame what the film's node ``film`` shows then."""
+    for name in PLAYING:
+        setattr(other.image_user, name, getattr(film.image_user, name))
+    moved = film.id_data.animation_data
+    for curve in moved.drivers if moved else ():
+        if curve.data_path == OFFSET_PATH:
+            path = f'nodes["{bpy.utils.escape_identifier(other.name)}"].image_user.frame_offset'
+            other.id_data.driver_add(path).driver.expression = curve.driver.expression
 
 
 def film_expression(frames: int, speed: float, offset: int, first: int) -> str:

@@ -303,6 +303,27 @@ def painted(args: dict[str, Any]) -> Any:
     return {"uv": at, "source": str(source), "requests": _jobs(root)[-3:]}
 
 
+def plays_alike(args: dict[str, Any]) -> Any:
+    """What is seen overhead in the World, and on the sphere that is painted on; ``runs`` are [speed, backwards]."""
+    import inside_sky
+
+    scene, found = inside_sky.begin(), []
+    inside_sky.use(scene, "CYCLES")
+    scene.view_settings.view_transform = "Standard"
+    sky, painting = inside_sky.apply(args, scene), part("blender_addon.direct.painting")
+    for speed, reverse in args["runs"]:
+        sky.skyloop.speed, sky.skyloop.reverse, sky.skyloop.frame_offset = speed, reverse, 3
+        bpy.ops.skyloop.paint_mask(kind="EDIT")
+        painting.sphere_of(scene).hide_render = False
+        colours = []
+        for place in ((0.0, 0.0, 0.0), painting.PLACE):
+            scene.camera.location = place
+            colours.append([inside_sky.seen(scene, args["answer"], 0.0, 80.0, frame) for frame in args["frames"]])
+        found.append(colours)
+        bpy.ops.skyloop.paint_done()
+    return found
+
+
 def paint_and_leave(args: dict[str, Any]) -> Any:
     """Into painting from another mode and out again, kept and discarded, saved, undone."""
     from inside import make_job, use_fake

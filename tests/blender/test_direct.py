@@ -247,6 +247,14 @@ def test_painting_begins_and_ends_cleanly(blender: Blender, tmp_path: Path) -> N
     assert "not a sky" in found["no sky any more"]
 
 
+def test_what_is_painted_on_plays_as_the_world_does(blender: Blender, tmp_path: Path) -> None:
+    runs = [("1", False), ("0.5", True), ("4", False)]
+    found = blender.ask("direct:plays_alike", root=tmp_path, runs=runs, frames=[1, 2, 7, 12])
+    for run, (world, sphere) in zip(runs, found, strict=True):
+        assert np.allclose(world, sphere, atol=0.02), run
+        assert len({round(red, 3) for red, _, _ in world}) == 4, "nothing moves"
+
+
 def test_how_much_moves_where(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("direct:motion", root=tmp_path)
     assert found["half"] == [{"motion": 0.5}, {}]
