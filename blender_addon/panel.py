@@ -6,7 +6,7 @@ Drawing only reads what is known already: no disk, no waiting.
 import bpy
 
 from . import session
-from .core.state import State
+from .core.state import NOT_SET_UP
 from .create.panel import draw_request
 from .running.panel import draw_problem, draw_result, draw_running, draw_waiting
 from .setup.panel import draw_older, draw_setup
@@ -20,7 +20,7 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         layout, now = self.layout, session.current()
         if now.problem:
             draw_problem(layout, context, now)
-        if now.state in (State.NOT_INSTALLED, State.INSTALLING):
+        if now.state in NOT_SET_UP:
             draw_setup(layout, context, now)
             return
         draw_request(layout, context, now)

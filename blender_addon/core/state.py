@@ -20,6 +20,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+NOT_SET_UP = frozenset({State.NOT_INSTALLED, State.INSTALLING})
 GENERATING = frozenset({State.STARTING, State.RUNNING, State.CANCELLING})
 LABELS = {
     State.NOT_INSTALLED: "The generator is not set up",

@@ -4,7 +4,7 @@ import bpy
 
 from .. import places, session
 from ..core.checks import Check, Severity, about, amount
-from ..core.state import State
+from ..core.state import NOT_SET_UP
 from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import EXAMPLES
 from ..explore.operators import SKYLOOP_OT_start_from_prompt
@@ -116,7 +116,7 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.current().state not in (State.NOT_INSTALLED, State.INSTALLING)
+        return session.current().state not in NOT_SET_UP
 
     def draw_header_preset(self, context: bpy.types.Context) -> None:
         self.layout.emboss = "NONE"

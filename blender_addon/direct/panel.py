@@ -5,7 +5,7 @@ import math
 import bpy
 
 from .. import session
-from ..core.state import State
+from ..core.state import NOT_SET_UP
 from ..sky.operators import SKYLOOP_OT_front_from_camera
 from ..ui import SkyloopPanel, paragraph, tr
 from . import camera, edit, masks, painting, regions
@@ -19,7 +19,7 @@ class _Steering(SkyloopPanel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.current().state not in (State.NOT_INSTALLED, State.INSTALLING)
+        return session.current().state not in NOT_SET_UP
 
 
 class SKYLOOP_UL_regions(bpy.types.UIList):

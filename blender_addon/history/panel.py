@@ -5,6 +5,7 @@ import bpy
 from .. import session
 from ..core.archive import Order, matching
 from ..core.jobs import Listed
+from ..core.state import NOT_SET_UP
 from ..core.words import date_text, size_text, time_text
 from ..explore.operators import SKYLOOP_OT_vary
 from ..running.operators import SKYLOOP_OT_resume_job
@@ -64,6 +65,12 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
     bl_label = "History"
     bl_parent_id = "SKYLOOP_PT_main"
     bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """What another set-up made can be used without one."""
+        now = session.current()
+        return now.state not in NOT_SET_UP or bool(now.history or now.unfinished)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, shown, now = self.layout, context.window_manager.skyloop, session.current()

@@ -2,6 +2,8 @@
 
 import bpy
 
+from .. import session
+from ..core.state import NOT_SET_UP
 from ..languages import OWN
 from ..ui import SkyloopPanel, paragraph, tr
 from . import lamp, nodes, sequence, timeline, work, world
@@ -37,6 +39,11 @@ def draw_sliders(layout: bpy.types.UILayout, sky: bpy.types.World, *names: str) 
 class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
     bl_label = "World"
     bl_parent_id = "SKYLOOP_PT_main"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A sky that came with a file needs no generator."""
+        return world.is_sky(context.scene.world) or session.current().state not in NOT_SET_UP
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene

@@ -3,6 +3,7 @@
 import bpy
 
 from .. import session
+from ..core.state import NOT_SET_UP
 from ..sky import world
 from ..ui import SkyloopPanel, paragraph, tr
 from . import preview
@@ -15,6 +16,12 @@ class SKYLOOP_PT_vr(SkyloopPanel, bpy.types.Panel):
     bl_label = "VR"
     bl_parent_id = "SKYLOOP_PT_main"
     bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A sky that came with a file needs no generator."""
+        ready = session.current().state not in NOT_SET_UP
+        return ready or preview.is_ours() or world.is_sky(context.scene.world)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, chosen = self.layout, context.scene.skyloop.vr

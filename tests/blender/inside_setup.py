@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy  # isort: skip
 import addon_utils
-from inside import MODULE, finish, part, press_generate, turn_until, use_fake
+from inside import MODULE, finish, make_job, part, press_generate, turn_until, use_fake
 from layout import Layout, drawn
 
 
@@ -95,6 +95,31 @@ def offline(args: dict[str, Any]) -> Any:
     found["online"].append(bpy.app.online_access)
     found["after"] = seen(session)
     found["tooltip"] = bpy.ops.skyloop.allow_online.get_rna_type().description
+    return found
+
+
+def panels(args: dict[str, Any]) -> Any:
+    """Which panels there are: for a new user, for one who opens another's file, for one with earlier skies."""
+    _, session = start(args)
+
+    def shown() -> list[str]:
+        with untouched():
+            found = [cls for cls in bpy.types.Panel.__subclasses__() if cls.__name__.startswith("SKYLOOP_PT_")]
+            ours = [cls for cls in found if getattr(cls, "bl_category", "") == "Skyloop"]
+            top = [cls for cls in ours if getattr(cls, "bl_parent_id", "SKYLOOP_PT_main") == "SKYLOOP_PT_main"]
+            return sorted(c.__name__[11:] for c in top if not hasattr(c, "poll") or c.poll(bpy.context))
+
+    found = {"new": shown()}
+    skies, mine = Path(args["root"]) / "skies", bpy.context.scene.world
+    bpy.ops.skyloop.apply_world(job=str(make_job(args["film"], skies)))
+    found["sky"] = shown()
+    bpy.context.scene.world = mine
+    bpy.context.preferences.addons[MODULE].preferences.output_folder = str(skies)
+    session.scan_history()
+    turn_until(session, lambda: bool(session.history))
+    found["history"] = shown()
+    use_fake(args["film"], "ok")
+    found["ready"] = shown()
     return found
 
 

@@ -33,6 +33,14 @@ def test_offline_it_says_why_it_asks_and_the_button_allows_it(blender: Blender, 
     assert "download the generator once" in found["tooltip"]
 
 
+def test_before_it_is_set_up_there_is_only_what_can_be_used(blender: Blender, tmp_path: Path) -> None:
+    found = blender.ask("setup:panels", root=tmp_path)
+    assert found["new"] == ["main"]
+    assert found["sky"] == ["main", "vr", "world"]
+    assert found["history"] == ["history", "main"]
+    assert found["ready"] == ["camera", "directions", "history", "main", "part", "settings", "vr", "world"]
+
+
 def test_too_little_room_is_said_before_and_after_pressing(way_through: dict[str, Any]) -> None:
     little, none = way_through["little_room"], way_through["no_room"]
     assert "Free There 500 MB" in little["main"] and "There is not enough room: 2.0 GB" in little["main"]
