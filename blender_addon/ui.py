@@ -1,10 +1,14 @@
 """What the panels and operators of all features share: wrapped text, refusals, translated words."""
 
+from typing import TYPE_CHECKING
+
 import bpy
 
 from ..backend.protocol import SkyloopError
 from . import languages
 from .core.wrapping import wrapped
+
+Mixin = bpy.types.Operator if TYPE_CHECKING else object  # Blender registers operators only, not what they share
 
 
 class SkyloopPanel:
@@ -14,6 +18,31 @@ class SkyloopPanel:
     bl_region_type = "UI"
     bl_category = "Skyloop"
     bl_translation_context = languages.OWN
+
+
+class Action(Mixin):
+    """What our operators do alike: say why they are grey, do their work, report what went wrong."""
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        """What stands against it just now, for the tooltip; empty when nothing does."""
+        return ""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if reason := cls.why_not(context):
+            cls.poll_message_set(tr(reason))
+        return not reason
+
+    def act(self, context: bpy.types.Context) -> set[str] | None:
+        """The work; returns nothing when it is done. Raises ``SkyloopError``."""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            return self.act(context) or {"FINISHED"}
+        except SkyloopError as error:
+            return refused(self, error)
 
 
 def tr(text: str) -> str:

@@ -52,6 +52,13 @@ class Session(Conversation):
         return self.state is State.NOT_INSTALLED
 
     @property
+    def why_not(self) -> str:
+        """What keeps it from taking requests, as a sentence; empty when nothing does."""
+        if self.installing:
+            return f"{self.label}: wait for it, or cancel it"
+        return "The generator is not set up yet: press Set Up Skyloop" if self.not_installed else ""
+
+    @property
     def label(self) -> str:
         if self.installing and self.chore:
             return DOING_LABELS[self.chore.doing]

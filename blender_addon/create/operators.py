@@ -6,16 +6,16 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
-from ...backend.protocol import SkyloopError, bad_request
+from ...backend.protocol import bad_request
 from .. import places, session
 from ..core.checks import Fix
 from ..core.styles import EXAMPLES
 from ..direct.request import prepare
-from ..ui import refused, tr
+from ..ui import Action, tr
 from .request import assign, found_in, new_seed, request_of, why_not_generate
 
 
-class SKYLOOP_OT_generate(bpy.types.Operator):
+class SKYLOOP_OT_generate(Action, bpy.types.Operator):
     """Make an animated 360° sky from the prompt, after those that are asked for already. Blender stays usable"""
 
     bl_idname = "skyloop.generate"
@@ -23,26 +23,20 @@ class SKYLOOP_OT_generate(bpy.types.Operator):
     bl_options = {"REGISTER"}  # No UNDO: only applying the result changes the file.
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not_generate(context)
-        cls.poll_message_set(tr(reason))
-        return not reason
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return why_not_generate(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         scene = context.scene
         if scene.skyloop.random_seed:
             new_seed(scene.skyloop)
-        try:
-            request = request_of(scene, device=places.device())
-            request = replace(request, **prepare(scene, places.output_root()))
-            session.current().generate_for(scene, request)
-        except SkyloopError as error:
-            return refused(self, error)
+        request = request_of(scene, device=places.device())
+        request = replace(request, **prepare(scene, places.output_root()))
+        session.current().generate_for(scene, request)
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_fix(bpy.types.Operator):
+class SKYLOOP_OT_fix(Action, bpy.types.Operator):
     """Set this right"""
 
     bl_idname = "skyloop.fix"
@@ -56,14 +50,14 @@ class SKYLOOP_OT_fix(bpy.types.Operator):
         check = next((c for c in found_in(context) if c.id == properties.check), None)
         return tr(check.message).rstrip(".") if check else cls.__doc__ or ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> set[str] | None:
         check = next((c for c in found_in(context) if c.id == self.check), None)
         if check is None or check.fix is None:
-            return refused(self, bad_request(f"There is nothing to set right about {self.check or 'that'}."))
+            raise bad_request(f"There is nothing to set right about {self.check or 'that'}.")
         if check.fix.operator:
             return _call(context, check.fix)
         assign(context.scene.skyloop, check.fix.settings)
-        return {"FINISHED"}
+        return None
 
 
 def _call(context: bpy.types.Context, fix: Fix) -> set[str]:
@@ -72,7 +66,7 @@ def _call(context: bpy.types.Context, fix: Fix) -> set[str]:
     return getattr(getattr(bpy.ops, category), name)(how, **fix.arguments)
 
 
-class SKYLOOP_OT_choose_output_folder(bpy.types.Operator):
+class SKYLOOP_OT_choose_output_folder(Action, bpy.types.Operator):
     """Choose where new skies are kept, such as a disk with more space"""
 
     bl_idname = "skyloop.choose_output_folder"
@@ -84,26 +78,24 @@ class SKYLOOP_OT_choose_output_folder(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("Skyloop is not in Blender's preferences"))
-        return places.preferences() is not None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if places.preferences() else "Skyloop is not in Blender's preferences"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         found = places.preferences()
         assert found
         if not Path(bpy.path.abspath(self.directory or "")).is_dir():
-            return refused(self, bad_request(f"{self.directory or 'Nothing'} is no folder.", "Choose one."))
+            raise bad_request(f"{self.directory or 'Nothing'} is no folder.", "Choose one.")
         found.output_folder = self.directory
         session.current().scan_history()
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_use_prompt(bpy.types.Operator):
+class SKYLOOP_OT_use_prompt(Action, bpy.types.Operator):
     """Take this example as the prompt"""
 
     bl_idname = "skyloop.use_prompt"
@@ -114,12 +106,11 @@ class SKYLOOP_OT_use_prompt(bpy.types.Operator):
         name="Prompt", description="The words of the example", default=EXAMPLES[0], options={"SKIP_SAVE"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         context.scene.skyloop.prompt = self.prompt
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_choose_model(bpy.types.Operator):
+class SKYLOOP_OT_choose_model(Action, bpy.types.Operator):
     """Make skies with this model"""
 
     bl_idname = "skyloop.choose_model"
@@ -128,9 +119,8 @@ class SKYLOOP_OT_choose_model(bpy.types.Operator):
 
     model: StringProperty(name="Model", description="The id of the model", default="builtin", options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         context.scene.skyloop.model = self.model
-        return {"FINISHED"}
 
 
 CLASSES = (

@@ -5,7 +5,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from ...backend.protocol import SkyloopError, bad_request
 from ..core import presets
-from ..ui import paragraph, refused
+from ..ui import Action, paragraph
 from . import catalogue
 from .request import assign
 
@@ -24,7 +24,7 @@ def is_set(scene: bpy.types.Scene, preset: presets.Preset) -> bool:
     return all(now[name] == value for name, value in preset.settings.items())
 
 
-class SKYLOOP_OT_apply_preset(bpy.types.Operator):
+class SKYLOOP_OT_apply_preset(Action, bpy.types.Operator):
     """Set everything that this preset keeps"""
 
     bl_idname = "skyloop.apply_preset"
@@ -38,21 +38,20 @@ class SKYLOOP_OT_apply_preset(bpy.types.Operator):
         preset = catalogue.shelf().find(properties.name)
         return (preset.description if preset else "") or cls.__doc__ or ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         try:
             preset = catalogue.shelf().find(self.name)
             if preset and preset.file:  # it may have been written since, by another Blender
                 preset = presets.read(preset.file)
             if preset is None:
                 raise bad_request(f"There is no preset {self.name!r}.", "See the menu beside the quality.")
-        except SkyloopError as error:
+        except SkyloopError:
             catalogue.look()
-            return refused(self, error)
+            raise
         assign(context.scene.skyloop, preset.settings)
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_save_preset(bpy.types.Operator):
+class SKYLOOP_OT_save_preset(Action, bpy.types.Operator):
     """Keep the present settings under this name, without the seed"""
 
     bl_idname = "skyloop.save_preset"
@@ -67,19 +66,16 @@ class SKYLOOP_OT_save_preset(bpy.types.Operator):
         name="Overwrite", description="Replace the preset of that name", options={"SKIP_SAVE", "HIDDEN"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         try:
             settings = settings_now(context.scene, prompt=self.include_prompt)
             presets.save(catalogue.presets_folder(), self.name, settings, overwrite=self.overwrite)
-        except SkyloopError as error:
-            return refused(self, error)
         finally:
             catalogue.look()
         context.window_manager.preset_name = "New Preset"
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_delete_preset(bpy.types.Operator):
+class SKYLOOP_OT_delete_preset(Action, bpy.types.Operator):
     """Delete this preset from the disk"""
 
     bl_idname = "skyloop.delete_preset"
@@ -88,14 +84,11 @@ class SKYLOOP_OT_delete_preset(bpy.types.Operator):
 
     name: StringProperty(name="Name", description="The name of the preset", options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         try:
             presets.delete(catalogue.presets_folder(), self.name)
-        except SkyloopError as error:
-            return refused(self, error)
         finally:
             catalogue.look()
-        return {"FINISHED"}
 
 
 class SKYLOOP_PT_presets(bpy.types.Panel):

@@ -115,14 +115,13 @@ def why_not_generate(context: bpy.types.Context) -> str:
 
 def _runtime(now: session.BlenderSession) -> Check | None:
     if now.installing:
-        return Check("installing", "setup", Severity.ERROR, f"{now.label}: wait for it, or cancel it")
+        return Check("installing", "setup", Severity.ERROR, now.why_not)
     if not now.not_installed:
         return None
-    text = "The generator is not set up yet: press Set Up Skyloop"
     if bpy.app.online_access:
-        return Check("setup", "setup", Severity.ERROR, text, Fix("Set Up Skyloop", operator="skyloop.install"))
+        return Check("setup", "setup", Severity.ERROR, now.why_not, Fix("Set Up Skyloop", operator="skyloop.install"))
     fix = Fix("Open Preferences", operator="screen.userpref_show", arguments={"section": "SYSTEM"})
-    return Check("setup", "setup", Severity.ERROR, f"{text}, once Blender may go online for it", fix)
+    return Check("setup", "setup", Severity.ERROR, f"{now.why_not}, once Blender may go online for it", fix)
 
 
 def _memory_mb() -> float | None:

@@ -1,7 +1,6 @@
 """Regions: add, order, select, take away; the photo and the camera."""
 
 import math
-from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
@@ -9,14 +8,13 @@ from bpy.props import EnumProperty, FloatProperty, StringProperty
 from ...backend.controls import MAX_PROMPT_CHARS, MAX_REGIONS, RADIUS_RANGE_DEG
 from ...backend.protocol import SkyloopError, bad_request
 from ..core import directions
-from ..ui import refused, tr
+from ..ui import Action, refused, tr
 from . import camera, photo, regions, view
 
-Mixin = bpy.types.Operator if TYPE_CHECKING else object  # Blender registers operators only, not what they share
 LEAST_RADIUS_DEG, MOST_RADIUS_DEG = RADIUS_RANGE_DEG
 
 
-class SKYLOOP_OT_region_add(bpy.types.Operator):
+class SKYLOOP_OT_region_add(Action, bpy.types.Operator):
     """Add a region with a prompt of its own where you look: in the viewport, or through the active camera"""
 
     bl_idname = "skyloop.region_add"
@@ -29,20 +27,16 @@ class SKYLOOP_OT_region_add(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _room(cls, context)
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return _no_room(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            yaw, pitch = view.direction(context)
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        yaw, pitch = view.direction(context)
         made = regions.add(context.scene, yaw, pitch, self.radius_deg, self.prompt)
         regions.make_active(context.scene, made)
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_region_add_band(bpy.types.Operator):
+class SKYLOOP_OT_region_add_band(Action, bpy.types.Operator):
     """Add a region all around the sky at a height, such as stars from 50° up, or the ground below the horizon"""
 
     bl_idname = "skyloop.region_add_band"
@@ -58,14 +52,14 @@ class SKYLOOP_OT_region_add_band(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _room(cls, context)
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return _no_room(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         low, high = sorted((self.from_deg, self.to_deg))
         if high - low < 2 * LEAST_RADIUS_DEG:
             text = f"From {low:g}° to {high:g}° nothing fits in."
-            return refused(self, bad_request(text, "Leave two degrees at least."))
+            raise bad_request(text, "Leave two degrees at least.")
         # An edge at a pole is no edge: the band's middle lies there, so that all above (or below) is in it.
         middle, radius = (low + high) / 2, (high - low) / 2
         if high == 90.0 and low > -90.0:
@@ -74,18 +68,16 @@ class SKYLOOP_OT_region_add_band(bpy.types.Operator):
             middle, radius = -90.0, 90.0 + high
         made = regions.add(context.scene, 0.0, middle, radius, self.prompt, around=True)
         regions.make_active(context.scene, made)
-        return {"FINISHED"}
 
 
-class _OfRegion(Mixin):
+class _OfRegion(Action):
     """What is done to a region: the one named, else the active one."""
 
     region: StringProperty(name="Region", description="Name of its object", options={"SKIP_SAVE", "HIDDEN"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("Select a region first"))
-        return bool(regions.of_scene(context.scene))
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if regions.of_scene(context.scene) else "Select a region first"
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:
         """Raises ``SkyloopError`` when there is none, or it is another file's."""
@@ -115,13 +107,9 @@ class SKYLOOP_OT_region_move(_OfRegion, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            thing = self.target(context)
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        thing = self.target(context)
         regions.move(context.scene, thing, -1 if self.direction == "UP" else 1)
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_region_remove(_OfRegion, bpy.types.Operator):
@@ -131,18 +119,14 @@ class SKYLOOP_OT_region_remove(_OfRegion, bpy.types.Operator):
     bl_label = "Remove Region"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            thing = _own(self.target(context))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        thing = _own(self.target(context))
         found = regions.of_scene(context.scene)
         at = found.index(thing)
         after = found[at + 1] if at + 1 < len(found) else found[at - 1]
         if after != thing:
             regions.make_active(context.scene, after)
         bpy.data.objects.remove(thing)
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_region_select(_OfRegion, bpy.types.Operator):
@@ -152,12 +136,8 @@ class SKYLOOP_OT_region_select(_OfRegion, bpy.types.Operator):
     bl_label = "Select Region"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            regions.make_active(context.scene, self.target(context))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        regions.make_active(context.scene, self.target(context))
 
 
 class SKYLOOP_OT_region_point(_OfRegion, bpy.types.Operator):
@@ -167,13 +147,9 @@ class SKYLOOP_OT_region_point(_OfRegion, bpy.types.Operator):
     bl_label = "Bring Here"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            thing = _own(self.target(context))
-            regions.point(context.scene, thing, *view.direction(context))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        thing = _own(self.target(context))
+        regions.point(context.scene, thing, *view.direction(context))
 
 
 class _Dragged(_OfRegion):
@@ -223,12 +199,8 @@ class SKYLOOP_OT_region_drag(_Dragged, bpy.types.Operator):
         self.yaw_deg, self.pitch_deg = directions.yaw_pitch(under) or (0.0, 0.0)
         regions.point(context.scene, thing, self.yaw_deg, self.pitch_deg)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            regions.point(context.scene, _own(self.target(context)), self.yaw_deg, self.pitch_deg)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        regions.point(context.scene, _own(self.target(context)), self.yaw_deg, self.pitch_deg)
 
 
 class SKYLOOP_OT_region_resize(_Dragged, bpy.types.Operator):
@@ -251,15 +223,11 @@ class SKYLOOP_OT_region_resize(_Dragged, bpy.types.Operator):
             radius = abs((directions.yaw_pitch(under) or at)[1] - at[1])
         self.radius_deg = thing.skyloop.radius_deg = max(LEAST_RADIUS_DEG, radius)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            _own(self.target(context)).skyloop.radius_deg = self.radius_deg
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        _own(self.target(context)).skyloop.radius_deg = self.radius_deg
 
 
-class SKYLOOP_OT_photo_at_camera(bpy.types.Operator):
+class SKYLOOP_OT_photo_at_camera(Action, bpy.types.Operator):
     """Place the picture where the active camera looks. Without a picture, the camera's background image is taken"""
 
     bl_idname = "skyloop.photo_at_camera"
@@ -267,19 +235,14 @@ class SKYLOOP_OT_photo_at_camera(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("The scene has no active camera"))
-        return context.scene.camera is not None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if context.scene.camera else "The scene has no active camera"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            photo.place_at_camera(context.scene)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        photo.place_at_camera(context.scene)
 
 
-class SKYLOOP_OT_camera_measure(bpy.types.Operator):
+class SKYLOOP_OT_camera_measure(Action, bpy.types.Operator):
     """Follow the camera from the scene's first to its last frame, and tell how much of the sky it sees"""
 
     bl_idname = "skyloop.camera_measure"
@@ -287,24 +250,18 @@ class SKYLOOP_OT_camera_measure(bpy.types.Operator):
     bl_options = {"REGISTER"}  # No UNDO: it only notes what is so anyway.
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        text = camera.problem(context.scene)
-        cls.poll_message_set(tr(text))
-        return not text
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return camera.problem(context.scene)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            camera.measure(context.scene, camera.keys(context.scene))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        camera.measure(context.scene, camera.keys(context.scene))
         share = context.scene.skyloop.direct.camera_share
         self.report({"INFO"}, tr(f"The camera sees about {math.ceil(100 * share)} % of the sky."))
-        return {"FINISHED"}
 
 
-def _room(cls: type, context: bpy.types.Context) -> bool:
-    cls.poll_message_set(tr(f"There are {MAX_REGIONS} regions, which is the most"))
-    return len(regions.of_scene(context.scene)) < MAX_REGIONS
+def _no_room(context: bpy.types.Context) -> str:
+    full = len(regions.of_scene(context.scene)) >= MAX_REGIONS
+    return f"There are {MAX_REGIONS} regions, which is the most" if full else ""
 
 
 CLASSES = (

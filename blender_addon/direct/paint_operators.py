@@ -4,16 +4,15 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ...backend.controls import MAX_PROMPT_CHARS, RADIUS_RANGE_DEG
-from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
+from ...backend.protocol import GenerateRequest, bad_request
 from .. import places, session
-from ..ui import refused, tr
+from ..ui import Action
 from . import edit, masks, painting, view
-from .operators import Mixin
 
 KIND = {"name": "Mask", "description": "What the mask is for", "items": masks.ITEMS, "options": {"SKIP_SAVE"}}
 
 
-class SKYLOOP_OT_paint_mask(bpy.types.Operator):
+class SKYLOOP_OT_paint_mask(Action, bpy.types.Operator):
     """Paint a mask on the sky, from inside. Done brings you back to what you were doing"""
 
     bl_idname = "skyloop.paint_mask"
@@ -23,23 +22,18 @@ class SKYLOOP_OT_paint_mask(bpy.types.Operator):
     kind: EnumProperty(**KIND)
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("A mask is being painted already: press Done first"))
-        return painting.sphere_of(context.scene) is None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "A mask is being painted already: press Done first" if painting.sphere_of(context.scene) else ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            painting.begin(context, self.kind)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        painting.begin(context, self.kind)
 
 
-class _WhilePainting(Mixin):
+class _WhilePainting(Action):
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("No mask is being painted"))
-        return bool(context.scene.skyloop.direct.painting) or painting.sphere_of(context.scene) is not None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        is_one = context.scene.skyloop.direct.painting or painting.sphere_of(context.scene)
+        return "" if is_one else "No mask is being painted"
 
 
 class SKYLOOP_OT_paint_done(_WhilePainting, bpy.types.Operator):
@@ -49,9 +43,8 @@ class SKYLOOP_OT_paint_done(_WhilePainting, bpy.types.Operator):
     bl_label = "Done"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         painting.end(context, keep=True)
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_paint_discard(_WhilePainting, bpy.types.Operator):
@@ -61,9 +54,8 @@ class SKYLOOP_OT_paint_discard(_WhilePainting, bpy.types.Operator):
     bl_label = "Discard"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         painting.end(context, keep=False)
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_paint_colour(_WhilePainting, bpy.types.Operator):
@@ -75,12 +67,11 @@ class SKYLOOP_OT_paint_colour(_WhilePainting, bpy.types.Operator):
 
     erase: BoolProperty(name="Erase", description="Take paint away", options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         painting.set_colour(context, paint=not self.erase)
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_mask_remove(bpy.types.Operator):
+class SKYLOOP_OT_mask_remove(Action, bpy.types.Operator):
     """Remove this mask with all that is painted in it"""
 
     bl_idname = "skyloop.mask_remove"
@@ -90,36 +81,26 @@ class SKYLOOP_OT_mask_remove(bpy.types.Operator):
     kind: EnumProperty(**KIND)
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("Press Done first"))
-        return painting.sphere_of(context.scene) is None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "Press Done first" if painting.sphere_of(context.scene) else ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         masks.remove(context.scene, self.kind)
-        return {"FINISHED"}
 
 
-class _Anew(Mixin):
+class _Anew(Action):
     """A part of the present sky is asked for anew; size, length, rate and loop stay the sky's own."""
 
     bl_options = {"REGISTER"}  # No UNDO: only applying the result changes the file.
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        now = session.current()
-        reason = "The generator is not set up yet: press Set Up Skyloop" if now.not_installed else ""
-        reason = reason or edit.why_not(context.scene)
-        cls.poll_message_set(tr(reason))
-        return not reason
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return session.current().why_not or edit.why_not(context.scene)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.current().generate_for(context.scene, self.request(context))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        session.current().generate_for(context.scene, self.request(context))
         session.wake()
         self.report({"INFO"}, "The part is made anew; the rest keeps its pixels.")
-        return {"FINISHED"}
 
     def request(self, context: bpy.types.Context) -> GenerateRequest:
         raise NotImplementedError

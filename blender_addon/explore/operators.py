@@ -16,7 +16,7 @@ from ..core.jobs import Purpose
 from ..create.properties import MAX_SEED
 from ..create.request import estimate_of, found_in, recall_words, request_of
 from ..direct.request import prepare
-from ..ui import refused, tr
+from ..ui import Action, refused, tr
 
 ASK_ABOVE_S = 300.0
 OF_THE_FULL_SKY = ("size", "length", "start", "seed")  # what candidates have of their own
@@ -82,7 +82,7 @@ def folder_of(scene: bpy.types.Scene, job: str) -> Path:
     return folder
 
 
-class SKYLOOP_OT_try_candidates(bpy.types.Operator):
+class SKYLOOP_OT_try_candidates(Action, bpy.types.Operator):
     """Make quick, small skies of the prompt with different seeds, to choose one before the full size is made"""
 
     bl_idname = "skyloop.try_candidates"
@@ -99,21 +99,15 @@ class SKYLOOP_OT_try_candidates(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        reason = why_not_try(context)
-        cls.poll_message_set(tr(reason))
-        return not reason
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return why_not_try(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            sky = wanted(context.scene)
-            queue(context.scene, self.count, lambda seed: candidates.candidate_of(sky, seed))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        sky = wanted(context.scene)
+        queue(context.scene, self.count, lambda seed: candidates.candidate_of(sky, seed))
 
 
-class SKYLOOP_OT_more_candidates(bpy.types.Operator):
+class SKYLOOP_OT_more_candidates(Action, bpy.types.Operator):
     """Make more of these, with other seeds"""
 
     bl_idname = "skyloop.more_candidates"
@@ -130,21 +124,17 @@ class SKYLOOP_OT_more_candidates(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("There are no candidates yet: press Try Four"))
-        return not session.current().installing and any(c.listed for c in cells(context.scene))
+    def why_not(cls, context: bpy.types.Context) -> str:
+        found = any(c.listed for c in cells(context.scene))
+        return session.current().why_not or ("" if found else "There are no candidates yet: press Try Four")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            first = next(c for c in cells(context.scene) if c.listed)
-            request = replace(jobs.read(first.folder).request, device=places.device())
-            queue(context.scene, self.count, lambda seed: replace(request, seed=seed))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        first = next(c for c in cells(context.scene) if c.listed)
+        request = replace(jobs.read(first.folder).request, device=places.device())
+        queue(context.scene, self.count, lambda seed: replace(request, seed=seed))
 
 
-class SKYLOOP_OT_vary(bpy.types.Operator):
+class SKYLOOP_OT_vary(Action, bpy.types.Operator):
     """Make variations of a finished sky: the same kind and layout, other details. They are as large as the sky"""
 
     bl_idname = "skyloop.vary"
@@ -164,10 +154,8 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        now = session.current()
-        cls.poll_message_set(tr("The generator is not set up yet: press Set Up Skyloop"))
-        return not now.installing and not now.not_installed
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return session.current().why_not
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first where it takes long."""
@@ -183,14 +171,10 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
         ask = context.window_manager.invoke_confirm
         return ask(self, event, title=self.bl_label, message=text, confirm_text="Make Them")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            made = self._made(context)
-            variation_of, device = candidates.variation_of, places.device()
-            queue(context.scene, self.count, lambda seed: variation_of(made.request, made.folder, seed, device))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        made = self._made(context)
+        variation_of, device = candidates.variation_of, places.device()
+        queue(context.scene, self.count, lambda seed: variation_of(made.request, made.folder, seed, device))
 
     def _made(self, context: bpy.types.Context) -> jobs.Job:
         world = context.scene.world
@@ -203,7 +187,7 @@ class SKYLOOP_OT_vary(bpy.types.Operator):
         return made
 
 
-class SKYLOOP_OT_choose_candidate(bpy.types.Operator):
+class SKYLOOP_OT_choose_candidate(Action, bpy.types.Operator):
     """Choose this one: its prompt and seed become those of the scene; size and length stay as they are"""
 
     bl_idname = "skyloop.choose_candidate"
@@ -212,21 +196,17 @@ class SKYLOOP_OT_choose_candidate(bpy.types.Operator):
 
     job: StringProperty(name="Candidate", description="Its folder", options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         settings = context.scene.skyloop
-        try:
-            folder = folder_of(context.scene, self.job)
-            request = jobs.read(folder).request
-        except SkyloopError as error:
-            return refused(self, error)
+        folder = folder_of(context.scene, self.job)
+        request = jobs.read(folder).request
         recall_words(settings, request)
         settings.seed, settings.random_seed = min(request.seed, MAX_SEED), False
         settings.model, settings.fov_deg, settings.guidance = request.model, request.fov_deg, request.guidance
         settings.explore.chosen = folder.name
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_make_candidate(bpy.types.Operator):
+class SKYLOOP_OT_make_candidate(Action, bpy.types.Operator):
     """Make the full sky of this candidate, in the size and length of the settings"""
 
     bl_idname = "skyloop.make_candidate"
@@ -237,19 +217,15 @@ class SKYLOOP_OT_make_candidate(bpy.types.Operator):
         name="Candidate", description="Its folder; empty for the chosen one", options={"SKIP_SAVE", "HIDDEN"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            folder = folder_of(context.scene, self.job)
-            request = candidates.refined(jobs.read(folder).request, folder, wanted(context.scene))
-            candidates.pin(folder)
-            session.current().generate_for(context.scene, request)
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        folder = folder_of(context.scene, self.job)
+        request = candidates.refined(jobs.read(folder).request, folder, wanted(context.scene))
+        candidates.pin(folder)
+        session.current().generate_for(context.scene, request)
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_keep_candidate(bpy.types.Operator):
+class SKYLOOP_OT_keep_candidate(Action, bpy.types.Operator):
     """Take this one as it is among the finished skies, and make it the World"""
 
     bl_idname = "skyloop.keep_candidate"
@@ -260,17 +236,14 @@ class SKYLOOP_OT_keep_candidate(bpy.types.Operator):
         name="Candidate", description="Its folder; empty for the chosen one", options={"SKIP_SAVE", "HIDDEN"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            kept = candidates.keep(folder_of(context.scene, self.job))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> set[str]:
+        kept = candidates.keep(folder_of(context.scene, self.job))
         session.current().scan_history()
         session.wake()
         return bpy.ops.skyloop.apply_world(job=str(kept))
 
 
-class SKYLOOP_OT_show_candidate(bpy.types.Operator):
+class SKYLOOP_OT_show_candidate(Action, bpy.types.Operator):
     """Look at this one as the World of the scene. The World that was there is kept"""
 
     bl_idname = "skyloop.show_candidate"
@@ -281,16 +254,13 @@ class SKYLOOP_OT_show_candidate(bpy.types.Operator):
         name="Candidate", description="Its folder; empty for the chosen one", options={"SKIP_SAVE", "HIDDEN"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            folder = folder_of(context.scene, self.job)
-            candidates.pin(folder)  # a saved file may show it for longer than the grid does
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> set[str]:
+        folder = folder_of(context.scene, self.job)
+        candidates.pin(folder)  # a saved file may show it for longer than the grid does
         return bpy.ops.skyloop.apply_world(job=str(folder))
 
 
-class SKYLOOP_OT_discard_candidates(bpy.types.Operator):
+class SKYLOOP_OT_discard_candidates(Action, bpy.types.Operator):
     """Delete these from the disk, except one that the World shows or a sky was made of; those that wait are not made"""
 
     bl_idname = "skyloop.discard_candidates"
@@ -298,11 +268,10 @@ class SKYLOOP_OT_discard_candidates(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("There are no candidates"))
-        return bool(cells(context.scene))
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if cells(context.scene) else "There are no candidates"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         now, scene = session.current(), context.scene
         scene.skyloop.explore.chosen = ""
         used = in_use()
@@ -315,19 +284,17 @@ class SKYLOOP_OT_discard_candidates(bpy.types.Operator):
                 candidates.discard(cell.folder)
         now.scan_history()
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_start_from_prompt(bpy.types.Operator):
+class SKYLOOP_OT_start_from_prompt(Action, bpy.types.Operator):
     """Make the next sky from the prompt alone, not from an earlier sky"""
 
     bl_idname = "skyloop.start_from_prompt"
     bl_label = "Start from the Prompt Alone"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         context.scene.skyloop.explore.source = ""
-        return {"FINISHED"}
 
 
 CLASSES = (

@@ -8,18 +8,17 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from ...backend.protocol import SkyloopError
 from .. import places, session
 from ..core import jobs
 from ..core.words import size_text
 from ..create.properties import MAX_SEED
 from ..create.request import recall
-from ..ui import refused, tr
+from ..ui import Action, tr
 
 MAX_ROWS = 8  # of a list in a panel or dialog
 
 
-class SKYLOOP_OT_delete_job(bpy.types.Operator):
+class SKYLOOP_OT_delete_job(Action, bpy.types.Operator):
     """Delete the files of this sky from the disk"""
 
     bl_idname = "skyloop.delete_job"
@@ -35,16 +34,12 @@ class SKYLOOP_OT_delete_job(bpy.types.Operator):
         text = tr("{name}: this cannot be undone").format(name=name)
         return ask(self, event, title=self.bl_label, message=text, confirm_text="Delete", icon="WARNING")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.current().delete(jobs.known(Path(self.job), session.current().roots()))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        session.current().delete(jobs.known(Path(self.job), session.current().roots()))
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_recall(bpy.types.Operator):
+class SKYLOOP_OT_recall(Action, bpy.types.Operator):
     """Set prompt, seed and all other settings to those of this sky"""
 
     bl_idname = "skyloop.recall"
@@ -53,15 +48,11 @@ class SKYLOOP_OT_recall(bpy.types.Operator):
 
     job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            recall(context.scene, jobs.read(Path(self.job)).request)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        recall(context.scene, jobs.read(Path(self.job)).request)
 
 
-class SKYLOOP_OT_reroll(bpy.types.Operator):
+class SKYLOOP_OT_reroll(Action, bpy.types.Operator):
     """Make this sky once more, with the same settings and a new seed"""
 
     bl_idname = "skyloop.reroll"
@@ -71,24 +62,18 @@ class SKYLOOP_OT_reroll(bpy.types.Operator):
     job: StringProperty(name="Sky", description="The folder of an earlier sky", options={"SKIP_SAVE", "HIDDEN"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        now = session.current()
-        cls.poll_message_set(tr("The generator is not ready: see the Skyloop tab"))
-        return not now.installing and not now.not_installed
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return session.current().why_not
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         now = session.current()
-        try:
-            earlier = jobs.read(jobs.known(Path(self.job), now.roots())).request
-            seed = random.randrange(MAX_SEED + 1)
-            now.generate_for(context.scene, replace(earlier, seed=seed, device=places.device()))
-        except SkyloopError as error:
-            return refused(self, error)
+        earlier = jobs.read(jobs.known(Path(self.job), now.roots())).request
+        seed = random.randrange(MAX_SEED + 1)
+        now.generate_for(context.scene, replace(earlier, seed=seed, device=places.device()))
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_pin(bpy.types.Operator):
+class SKYLOOP_OT_pin(Action, bpy.types.Operator):
     """Mark this sky as a favourite, or no longer. Favourites stay when space is freed"""
 
     bl_idname = "skyloop.pin"
@@ -98,17 +83,13 @@ class SKYLOOP_OT_pin(bpy.types.Operator):
     job: StringProperty(name="Sky", description="The folder of an earlier sky", options={"SKIP_SAVE", "HIDDEN"})
     pinned: BoolProperty(name="Favourite", description="Whether it is one", default=True, options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         now = session.current()
-        try:
-            now.pin(jobs.known(Path(self.job), now.roots()), self.pinned)
-        except SkyloopError as error:
-            return refused(self, error)
+        now.pin(jobs.known(Path(self.job), now.roots()), self.pinned)
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_free_space(bpy.types.Operator):
+class SKYLOOP_OT_free_space(Action, bpy.types.Operator):
     """Delete old skies from the disk. Favourites, unfinished ones and those that this file uses stay"""
 
     bl_idname = "skyloop.free_space"
@@ -145,16 +126,15 @@ class SKYLOOP_OT_free_space(bpy.types.Operator):
         if len(goes) > MAX_ROWS:
             column.label(text=tr("and {count} more").format(count=len(goes) - MAX_ROWS), icon="BLANK1", translate=False)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         now = session.current()
         count = len(now.to_free(self.keep_mb * 1e6))
         now.free(self.keep_mb * 1e6)
         self.report({"INFO"}, tr("{count} deleted").format(count=count))
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_open_folder(bpy.types.Operator):
+class SKYLOOP_OT_open_folder(Action, bpy.types.Operator):
     """Show the files of this sky"""
 
     bl_idname = "skyloop.open_folder"
@@ -163,25 +143,21 @@ class SKYLOOP_OT_open_folder(bpy.types.Operator):
 
     path: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            folder = jobs.known(Path(self.path), session.current().roots())
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> set[str]:
+        folder = jobs.known(Path(self.path), session.current().roots())
         return bpy.ops.wm.path_open(filepath=str(folder))
 
 
-class SKYLOOP_OT_refresh_history(bpy.types.Operator):
+class SKYLOOP_OT_refresh_history(Action, bpy.types.Operator):
     """Look again for skies on the disk"""
 
     bl_idname = "skyloop.refresh_history"
     bl_label = "Refresh"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().scan_history()
         session.wake()
-        return {"FINISHED"}
 
 
 CLASSES = (

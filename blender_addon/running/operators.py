@@ -12,13 +12,13 @@ from ...backend.protocol import SkyloopError
 from .. import session
 from ..core import jobs
 from ..core.state import State
-from ..ui import refused, tr
+from ..ui import Action, tr
 
 REPORT_LOG_BYTES = 8000
 SHOWN_LOG_BYTES = 4 << 20
 
 
-class SKYLOOP_OT_cancel(bpy.types.Operator):
+class SKYLOOP_OT_cancel(Action, bpy.types.Operator):
     """Stop the present work"""
 
     bl_idname = "skyloop.cancel"
@@ -26,20 +26,17 @@ class SKYLOOP_OT_cancel(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         now = session.current()
-        stopping = now.state is State.CANCELLING
-        cls.poll_message_set(
-            tr("It stops as soon as the present step is done" if stopping else "Nothing is being made")
-        )
-        return (now.installing or now.job is not None) and not stopping
+        if now.state is State.CANCELLING:
+            return "It stops as soon as the present step is done"
+        return "" if now.installing or now.job else "Nothing is being made"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().cancel()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_release(bpy.types.Operator):
+class SKYLOOP_OT_release(Action, bpy.types.Operator):
     """Stop the idle or paused generator and give its memory back at once; the next run starts it again"""
 
     bl_idname = "skyloop.release"
@@ -47,20 +44,17 @@ class SKYLOOP_OT_release(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         now = session.current()
         if now.client is None:
-            cls.poll_message_set(tr("The generator is not running and holds no memory"))
-            return False
-        cls.poll_message_set(tr("A sky is being made: pause it first"))
-        return now.job is None or now.queue.paused
+            return "The generator is not running and holds no memory"
+        return "A sky is being made: pause it first" if now.job and not now.queue.paused else ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().release()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_pause(bpy.types.Operator):
+class SKYLOOP_OT_pause(Action, bpy.types.Operator):
     """Let the present sky and those after it wait, to have the machine for something else"""
 
     bl_idname = "skyloop.pause"
@@ -68,17 +62,17 @@ class SKYLOOP_OT_pause(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         now = session.current()
-        cls.poll_message_set(tr("It is paused already" if now.queue.paused else "Nothing is being made"))
-        return bool(now.queue.tasks) and not now.queue.paused
+        if now.queue.paused:
+            return "It is paused already"
+        return "" if now.queue.tasks else "Nothing is being made"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().pause()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_resume_queue(bpy.types.Operator):
+class SKYLOOP_OT_resume_queue(Action, bpy.types.Operator):
     """Go on with the skies in the queue"""
 
     bl_idname = "skyloop.resume_queue"
@@ -86,17 +80,15 @@ class SKYLOOP_OT_resume_queue(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("It is not paused"))
-        return session.current().queue.paused
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if session.current().queue.paused else "It is not paused"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().resume()
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_queue_remove(bpy.types.Operator):
+class SKYLOOP_OT_queue_remove(Action, bpy.types.Operator):
     """Take this sky out of the queue"""
 
     bl_idname = "skyloop.queue_remove"
@@ -105,12 +97,11 @@ class SKYLOOP_OT_queue_remove(bpy.types.Operator):
 
     job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().remove(Path(self.job))
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_queue_move(bpy.types.Operator):
+class SKYLOOP_OT_queue_move(Action, bpy.types.Operator):
     """Make this sky earlier or later than its neighbour in the queue"""
 
     bl_idname = "skyloop.queue_move"
@@ -120,12 +111,11 @@ class SKYLOOP_OT_queue_move(bpy.types.Operator):
     job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
     direction: EnumProperty(items=(("UP", "Earlier", ""), ("DOWN", "Later", "")), options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().move(Path(self.job), -1 if self.direction == "UP" else 1)
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_resume_job(bpy.types.Operator):
+class SKYLOOP_OT_resume_job(Action, bpy.types.Operator):
     """Make this unfinished sky, from its last checkpoint where it has one"""
 
     bl_idname = "skyloop.resume_job"
@@ -135,24 +125,16 @@ class SKYLOOP_OT_resume_job(bpy.types.Operator):
     job: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        now = session.current()
-        cls.poll_message_set(
-            tr(f"{now.label}: wait for it, or cancel it" if now.installing else "Press Set Up Skyloop first")
-        )
-        return not now.installing and not now.not_installed
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return session.current().why_not
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            folder = jobs.known(Path(self.job), session.current().roots())
-            session.current().resume_for(context.scene, jobs.read(folder))
-        except SkyloopError as error:
-            return refused(self, error)
+    def act(self, context: bpy.types.Context) -> None:
+        folder = jobs.known(Path(self.job), session.current().roots())
+        session.current().resume_for(context.scene, jobs.read(folder))
         session.wake()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_open_log(bpy.types.Operator):
+class SKYLOOP_OT_open_log(Action, bpy.types.Operator):
     """Open the log of the failed run in Blender's text editor"""
 
     bl_idname = "skyloop.open_log"
@@ -160,12 +142,11 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         problem = session.current().problem
-        cls.poll_message_set(tr("There is no log for this"))
-        return bool(problem and problem.log)
+        return "" if problem and problem.log else "There is no log for this"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> set[str] | None:
         problem = session.current().problem
         assert problem and problem.log
         try:
@@ -181,14 +162,14 @@ class SKYLOOP_OT_open_log(bpy.types.Operator):
             area.type = "TEXT_EDITOR"
             area.spaces.active.text = block
             block.cursor_set(0)
-        return {"FINISHED"}
+        return None
 
 
 def _end_of(log: Path, limit_bytes: int) -> str:
     return read_tail(log, limit_bytes).decode("utf-8", errors="replace")
 
 
-class SKYLOOP_OT_copy_report(bpy.types.Operator):
+class SKYLOOP_OT_copy_report(Action, bpy.types.Operator):
     """Copy the error with its log to the clipboard, to paste into a report"""
 
     bl_idname = "skyloop.copy_report"
@@ -196,10 +177,10 @@ class SKYLOOP_OT_copy_report(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return session.current().problem is not None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if session.current().problem else "Nothing has failed"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         problem = session.current().problem
         assert problem
         log = ""
@@ -209,31 +190,28 @@ class SKYLOOP_OT_copy_report(bpy.types.Operator):
         system = f"Skyloop in Blender {bpy.app.version_string} on {sys.platform}"
         context.window_manager.clipboard = f"{system}\n{problem.kind}: {problem.line}\n\n{log}"
         self.report({"INFO"}, "The report is on the clipboard")
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_hide_notice(bpy.types.Operator):
+class SKYLOOP_OT_hide_notice(Action, bpy.types.Operator):
     """Hide this message"""
 
     bl_idname = "skyloop.hide_notice"
     bl_label = "Hide"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().hide_notice()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_dismiss(bpy.types.Operator):
+class SKYLOOP_OT_dismiss(Action, bpy.types.Operator):
     """Hide this message"""
 
     bl_idname = "skyloop.dismiss"
     bl_label = "Dismiss"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         session.current().dismiss()
-        return {"FINISHED"}
 
 
 CLASSES = (

@@ -7,12 +7,12 @@ import bpy
 
 from ...backend.protocol import SkyloopError
 from .. import session
-from ..ui import refused, tr
+from ..ui import Action
 
 TURN_S = 0.02
 
 
-class SKYLOOP_OT_wait(bpy.types.Operator):
+class SKYLOOP_OT_wait(Action, bpy.types.Operator):
     """Wait until all skies are made and applied, or the set-up is done: for scripts in a Blender without a window"""
 
     bl_idname = "skyloop.wait"
@@ -20,11 +20,10 @@ class SKYLOOP_OT_wait(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("Blender has a window, and goes on by itself"))
-        return bpy.app.background
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if bpy.app.background else "Blender has a window, and goes on by itself"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         now = session.current()
         try:
             for text in _turns(now):
@@ -34,8 +33,7 @@ class SKYLOOP_OT_wait(bpy.types.Operator):
             _end(now)
             raise
         if now.problem:
-            return refused(self, SkyloopError(now.problem.kind, now.problem.message, now.problem.hint))
-        return {"FINISHED"}
+            raise SkyloopError(now.problem.kind, now.problem.message, now.problem.hint)
 
 
 def _turns(now: session.BlenderSession) -> Iterator[str]:

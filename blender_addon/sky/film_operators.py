@@ -5,8 +5,8 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ...backend.protocol import SkyloopError
-from ..ui import refused, tr
+from ...backend.protocol import bad_request
+from ..ui import Action, tr
 from . import asset, missing, sequence, work, world
 from .light_operators import OfSky
 
@@ -18,12 +18,8 @@ class SKYLOOP_OT_find_film(OfSky, bpy.types.Operator):
     bl_label = "Find"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            missing.relocate(context.scene.world, missing.find(context.scene.world))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        missing.relocate(context.scene.world, missing.find(context.scene.world))
 
 
 class SKYLOOP_OT_choose_film(OfSky, bpy.types.Operator):
@@ -42,12 +38,8 @@ class SKYLOOP_OT_choose_film(OfSky, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            missing.relocate(context.scene.world, Path(bpy.path.abspath(self.filepath)))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        missing.relocate(context.scene.world, Path(bpy.path.abspath(self.filepath)))
 
 
 class SKYLOOP_OT_write_sequence(OfSky, bpy.types.Operator):
@@ -61,15 +53,11 @@ class SKYLOOP_OT_write_sequence(OfSky, bpy.types.Operator):
         name="Format", description="Of the pictures", items=[(k, n, t) for k, n, t in sequence.FORMATS]
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            sequence.write(context.scene.world, self.file_format)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        sequence.write(context.scene.world, self.file_format)
 
 
-class SKYLOOP_OT_show_sequence(bpy.types.Operator):
+class SKYLOOP_OT_show_sequence(Action, bpy.types.Operator):
     """Show the numbered pictures in a folder instead of the movie"""
 
     bl_idname = "skyloop.show_sequence"
@@ -79,16 +67,11 @@ class SKYLOOP_OT_show_sequence(bpy.types.Operator):
     world: StringProperty(name="World", description="The sky; empty is that of the scene", options={"SKIP_SAVE"})
     folder: StringProperty(name="Folder", description="Where the pictures are", subtype="DIR_PATH")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         sky = bpy.data.worlds.get(self.world) if self.world else context.scene.world
         if not world.is_sky(sky):
-            self.report({"ERROR"}, "This World is not a Skyloop sky.")
-            return {"CANCELLED"}
-        try:
-            sequence.show(sky, Path(bpy.path.abspath(self.folder)))
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+            raise bad_request("This World is not a Skyloop sky.")
+        sequence.show(sky, Path(bpy.path.abspath(self.folder)))
 
 
 class SKYLOOP_OT_show_movie(OfSky, bpy.types.Operator):
@@ -98,36 +81,30 @@ class SKYLOOP_OT_show_movie(OfSky, bpy.types.Operator):
     bl_label = "Use as Movie"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            sequence.show_movie(context.scene.world)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        sequence.show_movie(context.scene.world)
 
 
-class SKYLOOP_OT_cancel_work(bpy.types.Operator):
+class SKYLOOP_OT_cancel_work(Action, bpy.types.Operator):
     """Stop this work"""
 
     bl_idname = "skyloop.cancel_work"
     bl_label = "Cancel"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         work.cancel()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_dismiss_work(bpy.types.Operator):
+class SKYLOOP_OT_dismiss_work(Action, bpy.types.Operator):
     """Hide this message"""
 
     bl_idname = "skyloop.dismiss_work"
     bl_label = "Dismiss"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         work.dismiss()
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
@@ -145,12 +122,13 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
+    def why_not(cls, context: bpy.types.Context) -> str:
+        if reason := super().why_not(context):
+            return reason
         known = context.preferences.filepaths.asset_libraries
-        cls.poll_message_set(tr("There is no asset library yet: add one in Preferences > File Paths > Asset Libraries"))
-        return any(item.path for item in known)
+        if any(item.path for item in known):
+            return ""
+        return "There is no asset library yet: add one in Preferences > File Paths > Asset Libraries"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self.target = self.target or next(iter(asset.folders()), "")
@@ -163,20 +141,13 @@ class SKYLOOP_OT_save_asset(OfSky, bpy.types.Operator):
         layout.prop_search(self, "target", context.preferences.filepaths, "asset_libraries")
         layout.prop(self, "copy_film")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         known = asset.folders()
         chosen = self.target or next(iter(known), "")
         if chosen not in known:
-            self.report(
-                {"ERROR"}, tr(f"The folder of the asset library {chosen} is not there. Choose another library.")
-            )
-            return {"CANCELLED"}
-        try:
-            made = asset.save(context.scene.world, known[chosen], copy_film=self.copy_film)
-        except SkyloopError as error:
-            return refused(self, error)
+            raise bad_request(f"The folder of the asset library {chosen} is not there. Choose another library.")
+        made = asset.save(context.scene.world, known[chosen], copy_film=self.copy_film)
         self.report({"INFO"}, tr(f"Saved in {chosen}: {made.stem}"))
-        return {"FINISHED"}
 
 
 CLASSES = (

@@ -1,31 +1,23 @@
 """The light of a sky: its sun, a lamp for it, and how bright it all is."""
 
-from collections.abc import Callable
-
 import bpy
 from bpy.props import BoolProperty, EnumProperty
 
-from ...backend.protocol import SkyloopError
-from ..ui import refused, tr
+from ..ui import Action, tr
 from . import lamp, light, nodes, work, world
 
 
-class OfSky:
+class OfSky(Action):
     """What needs a sky in the World, with its node."""
 
-    poll_message_set: Callable[[str], None]  # an operator's own
-
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         sky = context.scene.world
         if not world.is_sky(sky):
-            cls.poll_message_set(tr("The World of this scene is not a Skyloop sky"))
-            return False
+            return "The World of this scene is not a Skyloop sky"
         if sky.library:
-            cls.poll_message_set(tr("The World is linked from another file: make it local first"))
-            return False
-        cls.poll_message_set(tr("The Skyloop node was taken out of this World: apply the sky again"))
-        return nodes.node_of(sky) is not None
+            return "The World is linked from another file: make it local first"
+        return "" if nodes.node_of(sky) else "The Skyloop node was taken out of this World: apply the sky again"
 
 
 class SKYLOOP_OT_find_sun(OfSky, bpy.types.Operator):
@@ -35,12 +27,8 @@ class SKYLOOP_OT_find_sun(OfSky, bpy.types.Operator):
     bl_label = "Brighten the Sun"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            lamp.find_sun(context.scene.world)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        lamp.find_sun(context.scene.world)
 
 
 class SKYLOOP_OT_add_sun_lamp(OfSky, bpy.types.Operator):
@@ -56,13 +44,9 @@ class SKYLOOP_OT_add_sun_lamp(OfSky, bpy.types.Operator):
         default=True,
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         sky = context.scene.world
-        try:
-            lamp.add(context.scene, sky, soften=self.soften)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+        lamp.add(context.scene, sky, soften=self.soften)
 
 
 class SKYLOOP_OT_measure_light(OfSky, bpy.types.Operator):
@@ -72,7 +56,7 @@ class SKYLOOP_OT_measure_light(OfSky, bpy.types.Operator):
     bl_label = "Follow the Sun"
     bl_options = {"REGISTER"}  # No UNDO: it writes a file beside the film; the lamp is updated by its own operator.
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         sky = context.scene.world
         scene_uid, sky_uid = context.scene.session_uid, sky.session_uid
 
@@ -84,11 +68,7 @@ class SKYLOOP_OT_measure_light(OfSky, bpy.types.Operator):
                 with bpy.context.temp_override(scene=scene):
                     bpy.ops.skyloop.add_sun_lamp("EXEC_DEFAULT", True, soften=soften)
 
-        try:
-            work.start("Looking at the light", work.command("light", sky.skyloop.job), update)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+        work.start("Looking at the light", work.command("light", sky.skyloop.job), update)
 
 
 class SKYLOOP_OT_remove_sun_lamp(OfSky, bpy.types.Operator):
@@ -98,9 +78,8 @@ class SKYLOOP_OT_remove_sun_lamp(OfSky, bpy.types.Operator):
     bl_label = "Remove Sun Lamp"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         lamp.remove(context.scene.world)
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_check_brightness(OfSky, bpy.types.Operator):
@@ -110,14 +89,10 @@ class SKYLOOP_OT_check_brightness(OfSky, bpy.types.Operator):
     bl_label = "Measure Brightness"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         sky = context.scene.world
-        try:
-            sky.skyloop.brightness = share = light.brightness(sky)
-        except SkyloopError as error:
-            return refused(self, error)
+        sky.skyloop.brightness = share = light.brightness(sky)
         self.report({"INFO"}, sentence(share))
-        return {"FINISHED"}
 
 
 class SKYLOOP_OT_match_brightness(OfSky, bpy.types.Operator):
@@ -136,12 +111,9 @@ class SKYLOOP_OT_match_brightness(OfSky, bpy.types.Operator):
         ),
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         scene, sky = context.scene, context.scene.world
-        try:
-            share = light.brightness(sky)
-        except SkyloopError as error:
-            return refused(self, error)
+        share = light.brightness(sky)
         if self.by == "EXPOSURE":
             scene.view_settings.exposure = light.exposure_ev(share)
         else:
@@ -149,7 +121,6 @@ class SKYLOOP_OT_match_brightness(OfSky, bpy.types.Operator):
             nodes.set_value(sky, "Lighting", nodes.value(sky, "Lighting") * factor)
             share = light.brightness(sky)
         sky.skyloop.brightness = share
-        return {"FINISHED"}
 
 
 def sentence(share: float) -> str:

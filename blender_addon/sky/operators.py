@@ -5,13 +5,12 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from ...backend.protocol import SkyloopError
 from ..core import jobs
-from ..ui import refused, tr
+from ..ui import Action
 from . import timeline, world
 
 
-class SKYLOOP_OT_apply_world(bpy.types.Operator):
+class SKYLOOP_OT_apply_world(Action, bpy.types.Operator):
     """Use this sky as the World of the scene. The World that was there is kept"""
 
     bl_idname = "skyloop.apply_world"
@@ -20,15 +19,11 @@ class SKYLOOP_OT_apply_world(bpy.types.Operator):
 
     job: StringProperty(name="Job Folder", options={"SKIP_SAVE", "HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            world.apply(context.scene, jobs.read(Path(self.job)), front_deg=context.scene.skyloop.front_deg)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        world.apply(context.scene, jobs.read(Path(self.job)), front_deg=context.scene.skyloop.front_deg)
 
 
-class SKYLOOP_OT_restore_world(bpy.types.Operator):
+class SKYLOOP_OT_restore_world(Action, bpy.types.Operator):
     """Bring back the World that this sky replaced"""
 
     bl_idname = "skyloop.restore_world"
@@ -36,18 +31,14 @@ class SKYLOOP_OT_restore_world(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return world.is_sky(context.scene.world)
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if world.is_sky(context.scene.world) else "The World of this scene is not a Skyloop sky"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            world.restore(context.scene)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        world.restore(context.scene)
 
 
-class SKYLOOP_OT_front_from_camera(bpy.types.Operator):
+class SKYLOOP_OT_front_from_camera(Action, bpy.types.Operator):
     """Turn the sky so that its middle is where the active camera looks"""
 
     bl_idname = "skyloop.front_from_camera"
@@ -55,19 +46,14 @@ class SKYLOOP_OT_front_from_camera(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("The scene has no active camera"))
-        return context.scene.camera is not None
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if context.scene.camera else "The scene has no active camera"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            context.scene.skyloop.front_deg = world.camera_front_deg(context.scene.camera)
-        except SkyloopError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context) -> None:
+        context.scene.skyloop.front_deg = world.camera_front_deg(context.scene.camera)
 
 
-class SKYLOOP_OT_match_timeline(bpy.types.Operator):
+class SKYLOOP_OT_match_timeline(Action, bpy.types.Operator):
     """Make the scene play as its sky does: one frame of the movie is shown for each frame of the scene"""
 
     bl_idname = "skyloop.match_timeline"
@@ -79,12 +65,11 @@ class SKYLOOP_OT_match_timeline(bpy.types.Operator):
     repeats: IntProperty(name="Loops", description="Times the loop plays in the scene", min=1, soft_max=20, default=1)
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return world.is_sky(context.scene.world)
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if world.is_sky(context.scene.world) else "The World of this scene is not a Skyloop sky"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         timeline.match(context.scene, fps=self.fps, frame_range=self.frame_range, repeats=self.repeats)
-        return {"FINISHED"}
 
 
 CLASSES = (

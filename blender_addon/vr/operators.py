@@ -3,11 +3,11 @@
 import bpy
 
 from ...backend.protocol import SkyloopError
-from ..ui import refused, tr
+from ..ui import Action
 from . import preview
 
 
-class SKYLOOP_OT_vr_preview(bpy.types.Operator):
+class SKYLOOP_OT_vr_preview(Action, bpy.types.Operator):
     """Show the scene with its sky in a VR headset, and play it"""
 
     bl_idname = "skyloop.vr_preview"
@@ -15,27 +15,26 @@ class SKYLOOP_OT_vr_preview(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         reason = preview.why_not()
         if not reason and preview.is_running():
             reason = "VR is running already: stop it first"
         if not reason and context.scene.skyloop.vr.base == "CAMERA" and not context.scene.camera:
             reason = "The scene has no active camera: add one, or stand at the scene's centre"
-        cls.poll_message_set(tr(reason))
-        return not reason
+        return reason
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> set[str] | None:
         try:
             preview.start(context)
         except SkyloopError as error:
             if preview.problem and self.options.is_invoke:  # the panel says more, and a pop-up would cover it
                 self.report({"INFO"}, error.message)
                 return {"CANCELLED"}
-            return refused(self, error)
-        return {"FINISHED"}
+            raise
+        return None
 
 
-class SKYLOOP_OT_vr_stop(bpy.types.Operator):
+class SKYLOOP_OT_vr_stop(Action, bpy.types.Operator):
     """Leave VR; playback and Blender's VR settings become what they were before"""
 
     bl_idname = "skyloop.vr_stop"
@@ -43,25 +42,22 @@ class SKYLOOP_OT_vr_stop(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        cls.poll_message_set(tr("No VR preview is running"))
-        return preview.is_ours()
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if preview.is_ours() else "No VR preview is running"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         preview.stop()
-        return {"FINISHED"}
 
 
-class SKYLOOP_OT_vr_dismiss(bpy.types.Operator):
+class SKYLOOP_OT_vr_dismiss(Action, bpy.types.Operator):
     """Hide this message"""
 
     bl_idname = "skyloop.vr_dismiss"
     bl_label = "Dismiss"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def act(self, context: bpy.types.Context) -> None:
         preview.dismiss()
-        return {"FINISHED"}
 
 
 CLASSES = (SKYLOOP_OT_vr_preview, SKYLOOP_OT_vr_stop, SKYLOOP_OT_vr_dismiss)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -270,15 +271,20 @@ def seeds(args: dict[str, Any]) -> Any:
     clipboard = SimpleNamespace(clipboard="")  # without a window Blender has none
     context = SimpleNamespace(scene=bpy.context.scene, window_manager=clipboard)
     reports: list[str] = []
-    stand_in = SimpleNamespace(report=lambda kind, line: reports.append(line))
     operators, pasted = part("blender_addon.create.seeds"), {}
+
+    def press(operator: Any) -> None:
+        stand_in = SimpleNamespace(report=lambda kind, line: reports.append(line))
+        stand_in.act = partial(operator.act, stand_in)
+        operator.execute(stand_in, context)
+
     for text in ("4711", " 12\n", "", "moon", "-3", "2147483648", "99999999999999999999", "٣", "1.5"):
         settings.seed, settings.random_seed, clipboard.clipboard = 1, True, text
         reports.clear()
-        operators.SKYLOOP_OT_paste_seed.execute(stand_in, context)
+        press(operators.SKYLOOP_OT_paste_seed)
         pasted[text] = [settings.seed, settings.random_seed, *reports]
     settings.seed = 42
-    operators.SKYLOOP_OT_copy_seed.execute(stand_in, context)
+    press(operators.SKYLOOP_OT_copy_seed)
     return {
         "asked": asked,
         "drawn": drawn,
