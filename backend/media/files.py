@@ -163,11 +163,10 @@ def open_regular(path: Path, flags: int) -> int:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise _not_regular(path, "link or pipe") from error
         raise
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, descriptor)
         _check_regular(path, os.fstat(descriptor))
-    except BaseException:
-        os.close(descriptor)
-        raise
+        undo.pop_all()
     return descriptor
 
 

@@ -35,21 +35,20 @@ def save(sky: bpy.types.World, library: Path, *, copy_film: bool = True) -> Path
     title = sky.skyloop.prompt or sky.name
     folder = _free(library / FOLDER / (slug(title) or "sky"))
     catalogue = asset_catalogue.catalogue(library, CATALOGUE)
-    try:
-        folder.mkdir(parents=True)
-        shown = _copy_film(image, folder) if copy_film else film.place(image)
-        poster = _poster(image, folder)
-        with _copied(sky, image, shown, folder if copy_film else None) as copy:
-            _describe(copy, title, catalogue, poster)
-            target = folder / f"{folder.name}.blend"
-            bpy.data.libraries.write(str(target), {copy}, path_remap="RELATIVE", fake_user=True, compress=True)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        text = f"The asset could not be written to {folder}: {error.strerror or error}."
-        raise SkyloopError(ErrorKind.INTERNAL, text, "Check the folder and the free space.") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with contextlib.ExitStack() as undo:
+        try:
+            folder.mkdir(parents=True)
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            shown = _copy_film(image, folder) if copy_film else film.place(image)
+            poster = _poster(image, folder)
+            with _copied(sky, image, shown, folder if copy_film else None) as copy:
+                _describe(copy, title, catalogue, poster)
+                target = folder / f"{folder.name}.blend"
+                bpy.data.libraries.write(str(target), {copy}, path_remap="RELATIVE", fake_user=True, compress=True)
+        except OSError as error:
+            text = f"The asset could not be written to {folder}: {error.strerror or error}."
+            raise SkyloopError(ErrorKind.INTERNAL, text, "Check the folder and the free space.") from error
+        undo.pop_all()
     return target
 
 

@@ -4,6 +4,7 @@ Each sky has a group of its own, as the film is in it. All is plain Blender: a f
 and every slider can be keyed or driven. Inside, directions are those of the film: its centre is +X, as Blender maps it.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -68,12 +69,11 @@ SLIDERS = (
 def make(film: bpy.types.Image) -> bpy.types.NodeTree:
     """A new group that shows ``film``."""
     group = bpy.data.node_groups.new(GROUP, "ShaderNodeTree")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(bpy.data.node_groups.remove, group)
         fill(group)
         group.nodes[FILM].image = film
-    except BaseException:
-        bpy.data.node_groups.remove(group)
-        raise
+        undo.pop_all()
     return group
 
 

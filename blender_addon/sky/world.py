@@ -3,6 +3,7 @@
 However many skies follow one another, ``restore`` brings back the user's own World.
 """
 
+import contextlib
 import math
 
 import bpy
@@ -31,21 +32,20 @@ def build(name: str, shown: Film, *, front_deg: float) -> bpy.types.World:
 
     ``front_deg`` is the yaw, in Blender's world, of the picture's middle.
     """
-    image = film.load(shown)
-    world, group = bpy.data.worlds.new(name), None
-    try:
+    data = bpy.data
+    with contextlib.ExitStack() as undo:
+        image = film.load(shown)
+        undo.callback(data.images.remove, image)
         group = nodes.make(image)
+        undo.callback(data.node_groups.remove, group)
+        world = data.worlds.new(name)
+        undo.callback(data.worlds.remove, world)
         nodes.put(world, group)
         timeline.set_up(world, film.length(image, shown.frames))
         world.skyloop.is_sky = True
         set_front(world, front_deg)
         _be_quick(world, image)
-    except BaseException:
-        bpy.data.worlds.remove(world)
-        if group:
-            bpy.data.node_groups.remove(group)
-        bpy.data.images.remove(image)
-        raise
+        undo.pop_all()
     return world
 
 
