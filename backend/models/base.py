@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor, device
+
+from ..sizes import GUIDED_ABOVE
+
+Solver = Literal["multistep", "euler", "renoise"]
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,20 @@ class ModelSpec:
 
     ``longest_step_s``: the most seconds between frames that it was trained on. ``revision`` tells its weights from
     others of that id.
+
+    Of models whose latents stand for several frames of film:
+
+    * ``time_ratio``: so many frames each; ``frames`` counts latents, and a shorter window down to ``least_frames``
+      (0: only ``frames``) is as good;
+    * ``lead``: how many latents at the beginning of a window (1 or 0) stand for a single frame, as in every clip that
+      the model was trained on. F latents are ``time_ratio * (F - lead) + lead`` frames;
+    * ``clipwise``: frames are decoded and encoded as a clip (:meth:`VideoModel.decode_clip`), not one by one;
+    * ``around``: so many latents of a loop's other end must be decoded before and after its own, and are dropped.
+
+    And of all: what white noise is multiplied by to begin with (``start``), the ``solver`` its steps are made for, the
+    noise level down to which guidance matters (``guided_above``) and the one at which latents are decoded
+    (``decode_noise``), what it ``takes`` besides text, and the rows and columns of a window in which it can see a whole
+    equirectangular panorama (``panorama``).
     """
 
     id: str
@@ -27,6 +45,26 @@ class ModelSpec:
     window_batch: int
     longest_step_s: float
     revision: str = ""
+    time_ratio: int = 1
+    lead: int = 0
+    least_frames: int = 0
+    clipwise: bool = False
+    around: tuple[int, int] = (0, 0)
+    solver: Solver = "multistep"
+    guided_above: float = GUIDED_ABOVE
+    start: float = 1.0
+    decode_noise: float = 0.0
+    takes: frozenset[str] = frozenset({"text"})
+    panorama: tuple[int, int] | None = None
+
+
+class Given(NamedTuple):
+    """A still picture that a window begins with: clean ``latents`` (C, 1, h, w), how far each cell is ``known``
+    (h, w) in [0, 1], and the same view in ``pixels``, RGB (3, H, W) in [0, 1] of any size."""
+
+    latents: Tensor
+    known: Tensor
+    pixels: Tensor
 
 
 class View(NamedTuple):
@@ -34,18 +72,22 @@ class View(NamedTuple):
 
     ``avoid_step_s``: the same for the branch that guidance leads away from; less than ``frame_step_s``, a slower
     world, makes motion stronger than the model's own. A model without a sense of pace may ignore both.
+
+    ``given``: for models that take an image.
     """
 
     pitch: float
     fov: float
     frame_step_s: float
     avoid_step_s: float | None = None
+    given: Given | None = None
 
 
 class VideoModel(Protocol):
     """Latents are float32 (N, channels, frames, rows, columns); ``sigma`` in [0, 1] is the noise level.
 
-    A noisy latent is ``(1 - sigma) * clean + sigma * noise``.
+    A noisy latent is ``(1 - sigma) * clean + sigma * noise``. Every diffusion model can be seen so, whatever it was
+    trained on: see :mod:`.levels`.
     """
 
     spec: ModelSpec
@@ -77,9 +119,19 @@ class VideoModel(Protocol):
         """RGB (N, 3, H, W) in [0, 1], sides multiples of ratio -> latents of single frames."""
         ...
 
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        """Latents (channels, F, rows, columns) of a clip -> its frames in order, a few at a time: RGB (n, 3, H, W) in
+        [0, 1]. For ``clipwise`` models; closing it early leaves nothing behind."""
+        ...
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        """RGB (n, 3, H, W) in [0, 1] of a clip -> latents (channels, F, rows, columns). For ``clipwise`` models."""
+        ...
+
     @property
     def halo(self) -> int:
-        """Latent cells around a tile that decoding it, or encoding its picture, exactly needs."""
+        """Latent cells around a tile that decoding it, or encoding its picture, needs: exactly, or of ``clipwise``
+        models nearly, so that tiles must cross-fade."""
         ...
 
 
@@ -107,3 +159,9 @@ class Wrapped:
 
     def encode(self, frames: Tensor) -> Tensor:
         return self.model.encode(frames)
+
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        return self.model.decode_clip(latents)
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        return self.model.encode_clip(frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,3 +137,10 @@ class BuiltinModel:
     def encode(self, frames: Tensor) -> Tensor:
         x = (frames.to(self.device) * 2 - 1).to(self.dtype).contiguous(memory_format=torch.channels_last)
         return (self.autoencoder.encode(x).float() - self.mean) / self.std
+
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        """One frame after the other: its latents are single frames'."""
+        return (self.decode(z[None]) for z in latents.unbind(1))
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        return self.encode(frames).transpose(0, 1)
