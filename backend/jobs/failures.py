@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 
 from ..protocol import ErrorKind, SkyloopError
-from .logs import redacted
+from .redacting import redacted
 
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FULL_TEXTS = ("no space left on device", "disk quota exceeded", "not enough space on the disk")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator
 from io import TextIOWrapper
@@ -14,24 +13,10 @@ from pathlib import Path
 
 from ..media.files import open_append, private_folder
 from ..protocol import SkyloopError
+from .redacting import redacted
 
 MAX_LOG_BYTES = 4 << 20  # of a log; one older of that size is kept beside it
 KEPT_LOGS = 5
-_SECRETS = (
-    (re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE), r"\1***@"),
-    (re.compile(r"(?<![\w/])[^\s/:@'\"]+:[^\s/:@'\"]+@(?=[\w.-]+:\d)"), "***@"),  # a proxy may go without its scheme
-    (re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)(?:(?:bearer|basic|token)\s+)?[^\s'\",]+", re.I), r"\1***"),
-    (re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), r"\1***"),
-    (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), "hf_***"),
-    (re.compile(r"([?&](?:access_token|token|api_key|key|password|signature|x-amz-\w+)=)[^&\s'\"]+", re.I), r"\1***"),
-)
-
-
-def redacted(text: str) -> str:
-    """``text`` without passwords in addresses, authorization headers and access tokens."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class RedactingFormatter(logging.Formatter):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..jobs.logs import redacted
+from ..jobs.redacting import redacted
 from ..media.files import open_append
 from ..protocol import ErrorKind, SkyloopError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 
@@ -21,5 +20,7 @@ def size_mb(folder: Path) -> int:
 
 def unpacked_bytes(wheel: Path) -> int:
     """Bytes that a wheel's files take once installed."""
+    import zipfile  # here, as the add-on only asks how much room things take
+
     with zipfile.ZipFile(wheel) as archive:
         return sum(member.file_size for member in archive.infolist())

@@ -7,7 +7,7 @@ import unicodedata
 
 # What may not begin a line stays with what is before it, an opening bracket with what follows.
 _CLOSING, _OPENING = "、。，．・：；？！）」』】”’ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ%°", "（「『【“‘"
-_PIECE = re.compile(rf"[{_OPENING}]*(?:[^\W\u2e80-\uffef][^\s\u2e80-\uffef]*|[^\s])[{_CLOSING}]*\s*")
+_PIECE = rf"[{_OPENING}]*(?:[^\W\u2e80-\uffef][^\s\u2e80-\uffef]*|[^\s])[{_CLOSING}]*\s*"
 
 
 def wrapped(text: str, columns: int) -> list[str]:
@@ -29,7 +29,7 @@ def _pieces(text: str, columns: int) -> list[str]:
     """What no line breaks up: words with the spaces after them, or single characters. What exceeds a line is cut."""
     found: list[str] = []
     for word in re.findall(r"\S+\s*", text):
-        for piece in _PIECE.findall(word) if any(width(mark) == 2 for mark in word) else [word]:
+        for piece in re.findall(_PIECE, word) if any(width(mark) == 2 for mark in word) else [word]:
             while width(piece.rstrip()) > columns:
                 found.append(piece[: max(1, columns // 2 if width(piece[0]) == 2 else columns)])
                 piece = piece[len(found[-1]) :]

@@ -54,7 +54,7 @@ def test_installed_switched_off_and_on_again(bare_blender: Blender, extension_zi
 
 def test_enabling_loads_nothing_heavy(blender: Blender) -> None:
     found = blender.ask("imports")
-    heavy = {"torch", "diffusers", "cv2", "av", "ssl", "urllib.request"}
+    heavy = {"torch", "diffusers", "cv2", "av", "ssl", "urllib.request", "socket", "zipfile", "argparse"}
     assert heavy.isdisjoint(found["modules"])
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from backend.jobs import logs
-from backend.jobs.logs import LogFile, logging_to, redacted, start_process_log
+from backend.jobs.logs import LogFile, logging_to, start_process_log
+from backend.jobs.redacting import redacted
 from backend.protocol import SkyloopError
 
 SECRETS = {
