@@ -37,8 +37,10 @@ class Levels(Protocol):
 
 
 def spread(trained: Sequence[float], steps: int) -> list[float]:
-    """``steps + 1`` noise levels along the curve of ``trained`` ones (which end at 0): those, where the number fits."""
+    """``steps + 1`` noise levels along the curve of ``trained`` ones (which end at 0): some or all of those and no
+    others, unless more are asked for than there are."""
     at = np.linspace(0, len(trained) - 1, steps + 1)
+    at = np.floor(at + 1e-9) if steps < len(trained) else at
     return [float(s) for s in np.interp(at, np.arange(len(trained)), trained)]
 
 

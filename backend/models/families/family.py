@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ..base import ModelSpec, View
 from ..levels import Levels
-from ..parts import Parts
+from ..parts import Load, Parts
 
 Text = dict[str, Tensor]
 """What a text encoder makes of one text: named tensors without a batch axis, on the host."""
@@ -37,6 +37,11 @@ class Family(ABC):
     def __init__(self, parts: Parts, entry: Any) -> None:
         """``entry``: of the catalogue (:class:`..catalogue.Entry`)."""
         self.parts, self.entry = parts, entry
+
+    @classmethod
+    def loads(cls, load: Mapping[str, Load]) -> dict[str, Load]:
+        """How to load the parts, from how each is loaded from its folder: where two of those are one network."""
+        return dict(load)
 
     @abstractmethod
     def encode_text(self, texts: Sequence[str]) -> list[Text]:

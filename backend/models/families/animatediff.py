@@ -1,0 +1,114 @@
+"""AnimateDiff (Guo et al. 2023, arXiv 2307.04725): an image model, Stable Diffusion 1.5, with layers along time.
+
+Its autoencoder knows single frames only, so that a latent is one frame, windows may begin anywhere in time, and loops
+are exact. AnimateLCM (Wang et al. 2024, arXiv 2402.00769) is the same network with other weights, for a few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor
+
+from ...protocol import ErrorKind, SkyloopError
+from ..base import ModelSpec, View
+from ..levels import VariancePreserving
+from ..parts import Load, Parts
+from .family import Family, Text
+
+# diffusers' "linear" schedule, on which motion adapters were trained (Stable Diffusion itself has "scaled_linear").
+BETAS = (0.00085, 0.012, 1000)
+# The fifty timesteps between which latent consistency models were distilled (Luo et al. 2023, arXiv 2310.04378). Their
+# boundary condition, clean' = c_skip x + c_out clean with c_skip = .25 / ((10 t)^2 + .25), is left out: at the least of
+# these it changes 7e-6, at those of 8 steps or fewer 1e-7.
+LCM_TIMESTEPS = tuple(range(999, 0, -20))
+
+
+def joined(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionModel:
+    """One network of the image model's and the motion layers' own weights: without a copy, as pipelines make one.
+
+    Raises ``missing_model`` where they do not belong together.
+    """
+    try:
+        with torch.device("meta"):
+            whole = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
+        weights = unet.state_dict() | adapter.state_dict()
+        whole.load_state_dict({name: w.to(unet.dtype) for name, w in weights.items()}, assign=True)
+    except (ValueError, RuntimeError, TypeError) as error:
+        text = "The motion adapter does not fit the image model: both must be made for Stable Diffusion 1.5."
+        raise SkyloopError(ErrorKind.MISSING_MODEL, text, "Choose another checkpoint, or verify the model.") from error
+    return whole.eval().requires_grad_(False)
+
+
+class AnimateDiff(Family):
+    """``unet`` is the joined network, see :meth:`joined`; ``entry.preset.solver`` "renoise" means AnimateLCM."""
+
+    CLASSES = {
+        "unet": "diffusers:UNet2DConditionModel",
+        "motion_adapter": "diffusers:MotionAdapter",
+        "vae": "diffusers:AutoencoderKL",
+        "text_encoder": "transformers:CLIPTextModel",
+        "tokenizer": "transformers:CLIPTokenizer",
+    }
+    # Its convolutions reach 17 cells, and its normalisation and attention all of a tile, but weakly.
+    halo = 8
+
+    def __init__(self, parts: Parts, entry: Any) -> None:
+        super().__init__(parts, entry)
+        window, preset = entry.window, entry.preset
+        alphas = torch.cumprod(1 - torch.linspace(*BETAS, dtype=torch.float64), 0).tolist()
+        self.levels = VariancePreserving(alphas, "noise", LCM_TIMESTEPS if preset.solver == "renoise" else ())
+        self.spec = ModelSpec(
+            id=entry.id,
+            channels=4,
+            frames=window.frames,
+            cells=window.cells,
+            ratio=8,
+            steps=preset.steps,
+            guidance=preset.guidance,
+            window_batch=1 if parts.device.type == "cpu" else 4,
+            longest_step_s=1 / window.fps,
+            clipwise=True,  # for tiles that cross-fade
+            solver=preset.solver,
+            start=self.levels.start,
+            takes=frozenset(entry.takes),
+        )
+
+    @classmethod
+    def loads(cls, load: Mapping[str, Load]) -> dict[str, Load]:
+        rest = {name: each for name, each in load.items() if name != "motion_adapter"}
+        return rest | {"unet": lambda: joined(load["unet"](), load["motion_adapter"]())}
+
+    def encode_text(self, texts: Sequence[str]) -> list[Text]:
+        tokenizer, encoder = self.parts["tokenizer"], self.parts["text_encoder"]
+        ids = tokenizer(
+            list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True,
+            return_tensors="pt",
+        ).input_ids  # fmt: skip
+        with torch.inference_mode():
+            return [{"states": states} for states in encoder(ids.to(self.parts.device))[0].cpu()]
+
+    def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
+        unet = self.parts["unet"]
+        states = torch.stack([text["states"] for text in texts]).to(unet.dtype).repeat_interleave(x.shape[2], 0)
+        at = torch.full((), timestep, device=x.device)
+        return unet(x.to(unet.dtype), at, encoder_hidden_states=states, return_dict=False)[0].float()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        vae = self.parts["vae"]
+        frames = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+        return (frames.float() / 2 + 0.5).clamp(0, 1)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        vae = self.parts["vae"]
+        found = vae.encode((frames * 2 - 1).to(vae.dtype), return_dict=False)[0]
+        return found.mode().float() * vae.config.scaling_factor
+
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        return (self.decode(z[None]) for z in latents.unbind(1))
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        return torch.cat([self.encode(frame) for frame in frames.split(1)]).transpose(0, 1)
