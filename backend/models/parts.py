@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ..protocol import ErrorKind, SkyloopError
 
 Load = Callable[[], Any]
 Place = Callable[[str, Any], Any]
+
+_MAX_CONFIG_BYTES = 4 << 20
 
 
 class Parts:
@@ -34,32 +38,100 @@ class Parts:
             self._loaded[name] = self._place(name, self._load[name]())
         return self._loaded[name]
 
+    def config(self, name: str) -> Mapping[str, Any]:
+        """What the part's ``config.json`` says, without loading its weights where it comes from a folder: a family's
+        constructor asks for no more, as the denoiser shall not take memory that the text encoder needs before it."""
+        load = self._load[name]
+        if name not in self._loaded and isinstance(load, FromFolder):
+            return load.config()
+        return self[name].config
+
     def release(self, *names: str) -> None:
-        """Give the memory of these parts back."""
-        if any(self._loaded.pop(name, None) is not None for name in names):
+        """Give the memory of these parts back; of all, where none is named."""
+        dropped = [self._loaded.pop(name, None) for name in names or tuple(self._loaded)]
+        if any(part is not None for part in dropped):
+            del dropped
             gc.collect()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def move(self, place: Place) -> None:
+        """From now on put parts elsewhere: those that are there are let go, and loaded again when next needed."""
+        self._place = place
+        self.release()
 
-def from_folder(folder: Path, classes: Mapping[str, str], dtypes: Mapping[str, torch.dtype]) -> dict[str, Load]:
-    """How to load each part from its subfolder of ``folder``: ``classes`` are "package:Class", those of tokenizers and
-    networks alike; ``dtypes`` by part. Never looks at the network, never unpickles."""
 
-    def loader(name: str, where: str) -> Load:
-        def load() -> Any:
-            package, _, attribute = where.partition(":")
-            cls = getattr(importlib.import_module(package), attribute)
-            chosen: dict[str, Any] = {"dtype": dtypes[name]} if name in dtypes else {}
-            if hasattr(cls, "forward"):
-                chosen["use_safetensors"] = True
-            try:
-                part = cls.from_pretrained(folder / name, local_files_only=True, **chosen)
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
-                text = f"The {name.replace('_', ' ')} in {folder} cannot be read: {str(error).splitlines()[0][:200]}"
-                raise SkyloopError(ErrorKind.MISSING_MODEL, text, "Verify the model, or download it again.") from error
-            return part.eval().requires_grad_(False) if isinstance(part, torch.nn.Module) else part
+@dataclass(frozen=True)
+class FromFolder:
+    """Loads one part of the class ``where`` ("package:Class") from its subfolder of ``folder``.
 
-        return load
+    ``file``: one file with its weights, in the form of its authors or quantised (GGUF); the subfolder has only the
+    configuration then. Never looks at the network, never unpickles.
+    """
 
-    return {name: loader(name, where) for name, where in classes.items()}
+    name: str
+    where: str
+    folder: Path
+    dtype: torch.dtype | None = None
+    file: Path | None = None
+
+    def __call__(self) -> Any:
+        """The part on the host. Raises ``missing_model`` where its files cannot be read."""
+        try:
+            part = self._from_file(self.file) if self.file else self._from_folder()
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+            raise self._unreadable(str(error).strip() or repr(error)) from error
+        return part.eval().requires_grad_(False) if isinstance(part, torch.nn.Module) else part
+
+    def config(self) -> dict[str, Any]:
+        """Of a network. Raises ``missing_model``."""
+        try:
+            with (self.folder / self.name / "config.json").open("rb") as file:
+                found = json.loads(file.read(_MAX_CONFIG_BYTES))
+        except (OSError, ValueError) as error:
+            raise self._unreadable(str(error)) from error
+        if not isinstance(found, dict):
+            raise self._unreadable("its config.json is no JSON object")
+        return found
+
+    def _class(self) -> Any:
+        package, _, attribute = self.where.partition(":")
+        return getattr(importlib.import_module(package), attribute)
+
+    def _from_folder(self) -> Any:
+        cls, chosen = self._class(), dict[str, Any]()
+        if hasattr(cls, "forward"):
+            chosen["use_safetensors"] = True
+            if self.dtype:
+                chosen["dtype"] = self.dtype
+        return cls.from_pretrained(self.folder / self.name, local_files_only=True, **chosen)
+
+    def _from_file(self, file: Path) -> Any:
+        chosen: dict[str, Any] = {"dtype": self.dtype} if self.dtype else {}
+        if file.suffix == ".gguf":
+            from diffusers import GGUFQuantizationConfig
+
+            chosen["quantization_config"] = GGUFQuantizationConfig(compute_dtype=self.dtype or torch.float32)
+        elif file.suffix != ".safetensors":
+            raise ValueError(f"{file.name} is neither .safetensors nor .gguf")
+        config = str(self.folder / self.name)
+        return self._class().from_single_file(str(file), config=config, local_files_only=True, **chosen)
+
+    def _unreadable(self, why: str) -> SkyloopError:
+        text = f"The {self.name.replace('_', ' ')} in {self.file or self.folder} cannot be read: {_line(why)}"
+        return SkyloopError(ErrorKind.MISSING_MODEL, text, "Verify the model, or download it again.")
+
+
+def _line(text: str) -> str:
+    return text.splitlines()[0][:200].rstrip(".") + "."
+
+
+def from_folder(
+    folder: Path, classes: Mapping[str, str], dtypes: Mapping[str, torch.dtype], files: Mapping[str, Path] | None = None
+) -> dict[str, Load]:
+    """How to load each part of ``folder``: ``classes`` are "package:Class", those of tokenizers and networks alike;
+    ``dtypes`` by part, and ``files`` those parts whose weights are in a single file."""
+    return {
+        name: FromFolder(name, where, folder, dtypes.get(name), (files or {}).get(name))
+        for name, where in classes.items()
+    }
