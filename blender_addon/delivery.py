@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 
+from .sky import nodes
 from .ui import tr
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,14 @@ def obstacle() -> str:
     return ""
 
 
+def prepare(scene: bpy.types.Scene, job: Path) -> bool:
+    """Do a part of :func:`apply` ahead, so that no turn of a timer takes long; whether there was anything to do."""
+    return not _shows(scene, job) and nodes.prepare()
+
+
 def apply(scene: bpy.types.Scene, job: Path) -> str:
     """Make the sky of ``job`` the World of ``scene``, as one undo step; returns what went wrong, if anything did."""
-    if scene.world and scene.world.skyloop.job == str(job):
+    if _shows(scene, job):
         return ""  # the user was faster
     window = next((w for w in bpy.context.window_manager.windows if w.scene == scene), None)
     with bpy.context.temp_override(**({"window": window} if window else {"scene": scene})):
@@ -43,7 +49,13 @@ def apply(scene: bpy.types.Scene, job: Path) -> str:
         except RuntimeError as error:
             log.error("apply: %s", error)
             return str(error).strip().removeprefix("Error: ")
+        finally:
+            nodes.discard_spare()
     return ""
+
+
+def _shows(scene: bpy.types.Scene, job: Path) -> bool:
+    return bool(scene.world and scene.world.skyloop.job == str(job))
 
 
 def _in_the_middle(operator: bpy.types.Operator) -> bool:

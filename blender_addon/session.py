@@ -267,6 +267,8 @@ class BlenderSession(Session):
             self.revision += 1
         if wanted and (waits_for or self.errands.busy or self.setup.looking):
             return  # no operator from a timer while a thread is at work: see core/errands.py
+        if scene and wanted and delivery.prepare(scene, job):
+            return
         self.finished.popleft()
         self.targets.pop(job, None)
         if scene and wanted and (error := delivery.apply(scene, job)):

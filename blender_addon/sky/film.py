@@ -8,16 +8,28 @@ import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError, bad_request
 from .. import places
+from ..core import mp4
+from ..core.jobs import Job
 
 LINEAR = (".exr", ".hdr")
 
 
 @dataclass(frozen=True)
 class Film:
-    """What a sky shows. ``path`` is a movie, a still, or the first picture of a sequence of ``frames``."""
+    """What a sky shows. ``path`` is a movie, a still, or the first picture of a sequence of ``frames``.
+
+    Of a movie whose ``frames`` and ``width`` in pixels are known, Blender need not open the file to know them.
+    """
 
     path: Path
-    frames: int = 0  # of a sequence; a movie knows its own, a still has one
+    frames: int = 0
+    width: int = 0
+
+
+def of_job(job: Job) -> Film:
+    """The movie that a job has made."""
+    known = mp4.facts(job.movie)
+    return Film(job.movie, known.frames, known.width) if known else Film(job.movie)
 
 
 def load(film: Film) -> bpy.types.Image:
@@ -28,13 +40,15 @@ def load(film: Film) -> bpy.types.Image:
         image = bpy.data.images.load(str(film.path), check_existing=False)
     except RuntimeError as error:
         raise _unreadable(film.path) from error
-    if not image.size[0] or (image.source == "MOVIE" and image.frame_duration < 1):
+    movie = image.source == "MOVIE"
+    # Blender would know it only once the pixels are read; another one afterwards has them read again.
+    image.colorspace_settings.name = "Linear Rec.709" if film.path.suffix.lower() in LINEAR else "sRGB"
+    known = movie and film.frames and film.width
+    if not known and (not image.size[0] or (movie and image.frame_duration < 1)):
         bpy.data.images.remove(image)
         raise _unreadable(film.path)
-    if film.frames:
+    if film.frames and not movie:
         image.source = "SEQUENCE"
-    # Blender would know it only once the pixels are read.
-    image.colorspace_settings.name = "Linear Rec.709" if film.path.suffix.lower() in LINEAR else "sRGB"
     point(image, film.path)
     return image
 
@@ -55,7 +69,7 @@ def place(image: bpy.types.Image) -> Path:
 
 
 def length(image: bpy.types.Image, frames: int = 0) -> int:
-    """Frames of a film; of a sequence Blender does not know it, so ``frames`` says."""
+    """Frames of a film; of a sequence Blender does not know it, so ``frames`` says, where it is known."""
     return frames or max(1, image.frame_duration)
 
 

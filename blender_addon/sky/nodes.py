@@ -13,6 +13,7 @@ import bpy
 
 VERSION = 1  # of what is inside the group; an older one is made anew when its file is opened
 VERSION_KEY = "skyloop_version"
+SPARE_KEY = "skyloop_spare"  # of a group that was made ahead
 GROUP = "Skyloop Sky"
 FILM = "Film"
 FULL_AT = 1.25  # times Boost Above, the boost is whole
@@ -68,13 +69,38 @@ SLIDERS = (
 
 def make(film: bpy.types.Image) -> bpy.types.NodeTree:
     """A new group that shows ``film``."""
+    group = _spare() or _make()
+    group.pop(SPARE_KEY, None)
+    group.nodes[FILM].image = film
+    return group
+
+
+def prepare() -> bool:
+    """Make the group of the next :func:`make` ahead, which is most of the work of a sky; whether there was none yet."""
+    if _spare():
+        return False
+    _make()[SPARE_KEY] = True
+    return True
+
+
+def discard_spare() -> None:
+    """Take away what :func:`prepare` made, where nothing came of it."""
+    if spare := _spare():
+        bpy.data.node_groups.remove(spare)
+
+
+def _make() -> bpy.types.NodeTree:
     group = bpy.data.node_groups.new(GROUP, "ShaderNodeTree")
     with contextlib.ExitStack() as undo:
         undo.callback(bpy.data.node_groups.remove, group)
         fill(group)
-        group.nodes[FILM].image = film
         undo.pop_all()
     return group
+
+
+def _spare() -> bpy.types.NodeTree | None:
+    """Looked for each time, as undo or another file may have come between."""
+    return next((g for g in bpy.data.node_groups if SPARE_KEY in g and not g.users and is_ours(g)), None)
 
 
 def put(world: bpy.types.World, group: bpy.types.NodeTree) -> bpy.types.Node:
@@ -186,8 +212,9 @@ class _Wiring:
         background = self.node("ShaderNodeBackground", Color=self.mix(direct, light, seen), Strength=1.0)
         end = self.tree.nodes.new("NodeGroupOutput")
         self.tree.links.new(background.outputs["Background"], end.inputs["Sky"])
-        for column, node in enumerate(self.tree.nodes):
-            node.location = (180.0 * (column // 4), -220.0 * (column % 4))
+        # At once: Blender looks over the whole tree after every change.
+        places = [(180.0 * (number // 4), -220.0 * (number % 4)) for number in range(len(self.tree.nodes))]
+        self.tree.nodes.foreach_set("location", [x for place in places for x in place])
 
     def direction(self) -> Value:
         """Where to look in the film: turned by Front, shaken up and down by chance near the horizon.

@@ -56,7 +56,7 @@ def show(sky: bpy.types.World, folder: Path) -> None:
 
 def show_movie(sky: bpy.types.World) -> None:
     """Back to the movie. Raises ``SkyloopError`` when that is gone."""
-    _swap(sky, Film(job_of(sky).movie))
+    _swap(sky, film.of_job(job_of(sky)))
 
 
 def is_sequence(sky: bpy.types.World) -> bool:

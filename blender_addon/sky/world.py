@@ -19,7 +19,7 @@ def apply(scene: bpy.types.Scene, job: Job, *, front_deg: float) -> bpy.types.Wo
 
     Raises ``SkyloopError`` and changes nothing when the movie is missing or unreadable.
     """
-    made = build(f"Skyloop: {shorten(job.request.prompt, 40)}", Film(job.movie), front_deg=front_deg)
+    made = build(f"Skyloop: {shorten(job.request.prompt, 40)}", film.of_job(job), front_deg=front_deg)
     record = made.skyloop
     record.prompt, record.seed = job.request.prompt, str(job.request.seed)
     record.fps, record.job = job.request.fps, str(job.folder)
@@ -44,15 +44,15 @@ def build(name: str, shown: Film, *, front_deg: float) -> bpy.types.World:
         timeline.set_up(world, film.length(image, shown.frames))
         world.skyloop.is_sky = True
         set_front(world, front_deg)
-        _be_quick(world, image)
+        _be_quick(world, shown.width or image.size[0])
         undo.pop_all()
     return world
 
 
-def _be_quick(world: bpy.types.World, image: bpy.types.Image) -> None:
+def _be_quick(world: bpy.types.World, width: int) -> None:
     """Let Cycles' map of where light comes from be as fine as the film, not finer: it is made anew for each frame."""
     if cycles := getattr(world, "cycles", None):  # Cycles may be switched off
-        cycles.sampling_method, cycles.sample_map_resolution = "MANUAL", min(max(256, image.size[0]), 2048)
+        cycles.sampling_method, cycles.sample_map_resolution = "MANUAL", min(max(256, width), 2048)
 
 
 def discard(world: bpy.types.World) -> None:

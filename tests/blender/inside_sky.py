@@ -10,7 +10,7 @@ from typing import Any
 import addon_utils
 import bpy
 import mathutils
-from inside import MODULE, make_job, part
+from inside import MODULE, make_job, part, turn_until
 
 
 def begin() -> bpy.types.Scene:
@@ -116,6 +116,37 @@ def looks(args: dict[str, Any]) -> Any:
     for sliders in args["sliders"]:
         put(sky, **sliders)
         found.append([seen(scene, args["answer"], *shot) for shot in args["shots"]])
+    return found
+
+
+def turns(args: dict[str, Any]) -> Any:
+    """What each turn of the timer does with a finished sky; with an undo after the first; with a film that is none."""
+    scene = begin()
+    session, world = part("blender_addon.session").current(), part("blender_addon.sky.world")
+    mine, found = scene.world.name, {}
+    bpy.ops.ed.undo_push(message="start")
+    for name in ("plain", "undone", "broken"):
+        folder = make_job(args["film"], Path(args["root"]))
+        if name == "broken":
+            (folder / "sky.mp4").write_bytes(b"not a movie")
+        bpy.context.scene.world = bpy.data.worlds[mine]
+        for _ in range(2):  # to the first of which undo goes back
+            bpy.ops.ed.undo_push(message=name)
+        turn_until(session, lambda: not session.errands.busy and not session.setup.looking)
+        session.targets[folder] = bpy.context.scene.session_uid
+        session.finished.append(folder)
+        found[name] = said = []
+        for turn in range(4):
+            if not session.finished:
+                break
+            if (name, turn) == ("undone", 1):
+                bpy.ops.ed.undo()
+            else:
+                session.step()
+            sky = bpy.context.scene.world
+            image = world.sky_image(sky) if world.is_sky(sky) else None
+            groups = [group.users for group in bpy.data.node_groups if not group.users or sky.name != mine]
+            said.append([sky.name != mine, groups.count(0), bool(image and image.has_data)])
     return found
 
 

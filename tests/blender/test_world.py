@@ -68,6 +68,15 @@ def test_applying_is_one_undo_step(blender: Blender, tmp_path: Path) -> None:
     assert redone == applied
 
 
+def test_no_turn_of_the_timer_does_all_of_it(blender: Blender, tmp_path: Path) -> None:
+    """Applied or not, groups that nothing uses, whether Blender has opened the film: it does where that is shown."""
+    found = blender.ask("sky:turns", root=tmp_path)
+    ahead, applied = [False, 1, False], [True, 0, False]
+    assert found["plain"] == [ahead, applied]
+    assert found["undone"] == [ahead, [False, 0, False], ahead, applied]
+    assert found["broken"] == [ahead, [False, 0, False]]
+
+
 def test_what_cannot_be_applied_changes_nothing(blender: Blender, tmp_path: Path) -> None:
     missing, broken, nothing = blender.ask("refuse", root=tmp_path)
     assert "is missing" in missing
