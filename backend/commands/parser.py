@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_frames(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
-    _finish(actions.add_parser("list", help="the models on this machine", allow_abbrev=False), models.run)
+    _finish(actions.add_parser("list", help="the models there are", allow_abbrev=False), models.run_list)
     _add_jobs(commands)
     command = commands.add_parser("stdio", help="serve a parent process on stdin and stdout", allow_abbrev=False)
     _add_idle_unload(command)

@@ -1,26 +1,56 @@
-"""Base models behind one protocol (:mod:`.base`); the built-in one is :mod:`.builtin`. Importing this is free."""
+"""Base models behind one protocol (:mod:`.base`): the built-in one (:mod:`.builtin`), and those of :mod:`.families`.
+
+:mod:`.catalogue` says which there are, :mod:`.store` keeps them on the disk. Importing this is cheap.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-IDS = ("builtin",)
+from . import store
+from .catalogue import Entry, entries
+
+IDS = tuple(entry.id for entry in entries())
 
 
-def catalogue() -> list[dict[str, Any]]:
-    """What can be generated with: ``{id, name, family, licence, size_mb, ready, summary, needs}``."""
-    folder = Path(__file__).parent / "weights" / "builtin"
-    size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
-    return [
-        {
-            "id": "builtin",
-            "name": "Built-in",
-            "family": "skyloop-dit",
-            "licence": "GPL-3.0-or-later",
-            "size_mb": round(size / 1e6, 1),
-            "ready": (folder / "training.json").is_file() and size > 0,
-            "summary": "Small and stylised, made for previews; ships with Skyloop.",
-            "needs": "Runs on any computer; a GPU makes it fast.",
-        }
-    ]
+def catalogue(home: Path | None = None) -> list[dict[str, Any]]:
+    """What can be generated with, as plain values, those to try first in front. ``home``: of the runtime.
+
+    ``{id, name, family, licence, size_mb, ready, summary, needs}``, and besides: ``condition`` (``ready``,
+    ``partial``, ``damaged`` or ``none``), ``folder``, ``task``, ``takes``, ``parameters_b``, ``extends``, ``gated``,
+    ``licence_limits``, ``licence_link``, ``accepted``, ``memory``, ``window`` and ``preset`` (see :class:`.Entry`).
+    """
+    return [_about(entry, home) for entry in entries()]
+
+
+def _about(entry: Entry, home: Path | None) -> dict[str, Any]:
+    condition = store.condition(entry.id, home)
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "family": entry.family,
+        "licence": entry.licence.name,
+        "size_mb": entry.size_mb or _builtin_mb(),
+        "ready": condition == "ready",
+        "summary": entry.summary,
+        "needs": entry.needs,
+        "condition": condition,
+        "folder": str(store.folder(entry.id, home)),
+        "task": entry.task,
+        "takes": list(entry.takes),
+        "parameters_b": entry.parameters_b,
+        "extends": entry.extends,
+        "gated": entry.gated,
+        "licence_limits": entry.licence.limits,
+        "licence_link": entry.licence.link,
+        "accepted": store.accepted(entry, home),
+        "memory": asdict(entry.memory),
+        "window": asdict(entry.window),
+        "preset": asdict(entry.preset),
+    }
+
+
+def _builtin_mb() -> float:
+    return round(sum(f.stat().st_size for f in store.WEIGHTS.glob("*.safetensors")) / 1e6, 1)
