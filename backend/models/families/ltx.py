@@ -1,0 +1,145 @@
+"""LTX-Video from 0.9.5 on: distilled to few steps, fast, each token told its own place in space and time.
+
+Windows do not learn where on the sky they are: the coordinates enter through a rotary embedding alone, which sees only
+differences. What they do learn is their pace: the time axis is in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base import ModelSpec, View
+from ..levels import Flow
+from ..parts import Parts
+from .family import Family, Text
+
+_TOKENS = 256  # of a prompt, as the pipeline takes by default
+_LEAST_STEP_S = 1 / 60  # between frames; a still world has order in time nevertheless
+# Latents that go through the decoder at once, and those before and after them that it looks at: beyond, one changes
+# others by less than 1 % (random weights of full size).
+_PIECE, _REACH = 8, 5
+
+
+class LinearQuadratic(Flow):
+    """Noise levels for models of LTX-Video that are not distilled: half the steps fall evenly from 1 to 0.975, the rest
+    ever faster to 0, as Movie Gen (Polyak et al. 2024, arXiv 2410.13720, section 3.4.2) has it."""
+
+    def sigmas(self, steps: int) -> list[float]:
+        from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
+
+        return [*(float(s) for s in linear_quadratic_schedule(steps)), 0.0]
+
+
+class Ltx(Family):
+    """Reference: diffusers' ``LTXConditionPipeline``."""
+
+    CLASSES = {
+        "transformer": "diffusers:LTXVideoTransformer3DModel",
+        "vae": "diffusers:AutoencoderKLLTXVideo",
+        "text_encoder": "transformers:T5EncoderModel",
+        "tokenizer": "transformers:AutoTokenizer",
+    }
+    halo = 8
+
+    def __init__(self, parts: Parts, entry: Any) -> None:
+        super().__init__(parts, entry)
+        preset, window, form = entry.preset, entry.window, entry.architecture
+        self.levels = Flow(trained=(*preset.sigmas, 0.0)) if preset.sigmas else LinearQuadratic()
+        self.spec = ModelSpec(
+            id=entry.id,
+            channels=parts.config("transformer")["in_channels"],
+            frames=window.frames,
+            cells=window.cells,
+            ratio=form.ratio,
+            steps=preset.steps,
+            guidance=preset.guidance,
+            window_batch=1 if parts.device.type == "cpu" else 2,
+            longest_step_s=1 / window.fps,
+            time_ratio=form.time_ratio,
+            lead=1,
+            least_frames=4,
+            clipwise=True,
+            around=(_REACH, _REACH),
+            solver=preset.solver,
+            decode_noise=preset.decode_noise,
+            takes=frozenset(entry.takes),
+        )
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str]) -> list[Text]:
+        """``embeds`` (256, D) and which of them are no padding, ``mask`` (256)."""
+        tokenizer, encoder = self.parts["tokenizer"], self.parts["text_encoder"]
+        found = []
+        for text in texts:  # one by one: what a text becomes must not depend on the others
+            tokens = tokenizer(text, padding="max_length", max_length=_TOKENS, truncation=True, return_tensors="pt")
+            ids, mask = (tokens[name].to(self.parts.device) for name in ("input_ids", "attention_mask"))
+            found.append({"embeds": encoder(ids, attention_mask=mask.bool())[0][0].cpu(), "mask": mask[0].bool().cpu()})
+        return found
+
+    def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
+        denoiser = self.parts["transformer"]
+        x, times = _with_given(x, timestep, views)
+        out = denoiser(
+            hidden_states=x.flatten(2).transpose(1, 2).to(denoiser.dtype),
+            encoder_hidden_states=torch.stack([t["embeds"] for t in texts]).to(denoiser.dtype),
+            timestep=times,
+            encoder_attention_mask=torch.stack([t["mask"] for t in texts]),
+            video_coords=self._coordinates(x, views),
+            return_dict=False,
+        )[0]
+        return out.float().transpose(1, 2).reshape(x.shape)
+
+    def _coordinates(self, x: Tensor, views: Sequence[View]) -> Tensor:
+        """Seconds, rows and columns (N, 3, tokens) of the pixels with which each token begins."""
+        grid = torch.meshgrid(*(torch.arange(n, device=x.device) for n in x.shape[2:]), indexing="ij")
+        place = torch.stack([axis.flatten() for axis in grid]).float()
+        place[0] = (place[0] * self.spec.time_ratio + 1 - self.spec.time_ratio).clamp(min=0)
+        place[1:] *= self.spec.ratio
+        steps = torch.tensor([max(v.frame_step_s, _LEAST_STEP_S) for v in views], device=x.device)
+        return torch.stack([torch.stack([place[0] * step, *place[1:]]) for step in steps])
+
+    def away(self, view: View) -> View:
+        return view._replace(frame_step_s=view.avoid_step_s) if view.avoid_step_s else view
+
+    def finish(self, clean: Tensor, views: Sequence[View]) -> Tensor:
+        return _with_given(clean, 0.0, views)[0]
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the autoencoder's latents (C, 1, 1, 1)."""
+        vae = self.parts["vae"]
+        mean, std = (t.float().reshape(-1, 1, 1, 1) for t in (vae.latents_mean, vae.latents_std))
+        return mean, std / vae.config.scaling_factor
+
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        vae, (mean, std), ratio = self.parts["vae"], self._statistics(), self.spec.time_ratio
+        z = (latents * std + mean)[None].to(vae.dtype)
+        told = torch.tensor([self.entry.preset.decode_timestep], device=z.device, dtype=z.dtype)
+        for first in range(0, z.shape[2], _PIECE):
+            before, last = max(0, first - _REACH), min(z.shape[2], first + _PIECE)
+            seen = z[:, :, before : last + _REACH]
+            out = vae.decode(seen, told if vae.config.timestep_conditioning else None, return_dict=False)[0]
+            start, stop = (max(0, ratio * (k - before - 1) + 1) for k in (first, last))
+            yield (out[0, :, start:stop].float() / 2 + 0.5).clamp(0, 1).transpose(0, 1)
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        vae, (mean, std) = self.parts["vae"], self._statistics()
+        video = (frames * 2 - 1).transpose(0, 1)[None].to(vae.dtype)
+        return (vae.encode(video).latent_dist.mode()[0].float() - mean) / std
+
+
+def _with_given(x: Tensor, timestep: float, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+    """Windows ``x`` (N, C, f, h, w) with what is given of their first latent put in, and the timestep of each token,
+    (N, f h w): 0 where it is known. (N, 1) where nothing is given."""
+    if all(v.given is None for v in views):
+        return x, torch.full((len(x), 1), timestep, device=x.device)
+    x, times = x.clone(), x.new_full((len(x), *x.shape[2:]), timestep)
+    for k, view in enumerate(views):
+        if view.given is not None:
+            known = view.given.known.to(x.device)
+            x[k, :, 0] = torch.lerp(x[k, :, 0], view.given.latents[:, 0].to(x.device, x.dtype), known)
+            times[k, 0] = torch.minimum(times[k, 0], (1 - known) * 1000)
+    return x, times.flatten(1)
