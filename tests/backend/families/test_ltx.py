@@ -52,18 +52,18 @@ def tiny() -> dict[str, Any]:
     return {k: p.eval().requires_grad_(False) if isinstance(p, torch.nn.Module) else p for k, p in parts.items()}
 
 
-def entry(**preset: Any) -> Any:
+def entry(panorama: Any = None, **preset: Any) -> Any:
     chosen = {"steps": 4, "guidance": 1.0, "solver": "euler", "sigmas": SIGMAS, "decode_timestep": 0.05}
     return SimpleNamespace(
-        id="tiny", family="ltx", takes=("text", "image"),
+        id="tiny", family="ltx", panorama=panorama, takes=("text", "image"),
         window=SimpleNamespace(cells=4, frames=F, fps=FPS), architecture=SimpleNamespace(ratio=32, time_ratio=8),
         preset=SimpleNamespace(**{**chosen, "decode_noise": 0.025, **preset}),
     )  # fmt: skip
 
 
-def model_of(parts: dict[str, Any], **preset: Any) -> FoundationModel:
+def model_of(parts: dict[str, Any], panorama: Any = None, **preset: Any) -> FoundationModel:
     loads = {name: (lambda part=part: part) for name, part in parts.items()}
-    return FoundationModel(Ltx(Parts(loads, CPU), entry(**preset)), TextCache())
+    return FoundationModel(Ltx(Parts(loads, CPU), entry(panorama, **preset)), TextCache())
 
 
 class Recorder:
@@ -144,3 +144,54 @@ def test_decoding_is_the_pipelines(tiny: dict[str, Any]) -> None:
     expected = pipe.video_processor.postprocess_video(expected, output_type="pt")[0]
     ours = torch.cat(list(model_of(tiny).decode_clip(latents[0])))
     assert (ours - expected).abs().max() < 1e-6 and len(ours) == 8 * F - 7
+
+
+def test_turning_a_whole_panorama_turns_the_prediction(tiny: dict[str, Any]) -> None:
+    x = torch.randn(1, 8, F, 4, 8, generator=torch.Generator().manual_seed(3))
+
+    def error(model: FoundationModel) -> float:
+        texts = model.encode_text(["clouds"])
+        straight, turned = (model.family.raw(y, 600.0, texts, [VIEW]) for y in (x, x.roll(3, -1)))
+        return float((straight.roll(3, -1) - turned).abs().max())
+
+    assert error(model_of(tiny, panorama=(4, 8))) < 1e-5 < error(model_of(tiny)) / 100
+
+
+def test_a_long_clip_is_decoded_as_if_at_once(tiny: dict[str, Any]) -> None:
+    latents = torch.randn(8, 40, 2, 2, generator=torch.Generator().manual_seed(4))
+    model = model_of(tiny)
+    pieces = list(model.decode_clip(latents))
+    mean, std = tiny["vae"].latents_mean[:, None, None, None], tiny["vae"].latents_std[:, None, None, None]
+    whole = tiny["vae"].decode((latents * std + mean)[None], torch.tensor([0.05])).sample[0].transpose(0, 1)
+    whole = (whole / 2 + 0.5).clamp(0, 1)
+    assert len(pieces) > 1 and (torch.cat(pieces) - whole).abs().max() < 1e-2 * float(whole.std())
+
+
+def test_the_rows_of_a_loop_close(tiny: dict[str, Any]) -> None:
+    """A ring of latents decoded with what lies before and after it has no step at its end."""
+    model = model_of(tiny)
+    ring = torch.randn(8, 6, 2, 2, generator=torch.Generator().manual_seed(6))
+    before, after = model.spec.around
+    around = torch.arange(-before, 6 + after) % 6
+    frames = torch.cat(list(model.decode_clip(ring[:, around])))
+    start, length = 1 + 8 * (before - 1), 8 * 6
+    again = torch.arange(3 - before, 9 + after) % 6  # the same ring, begun three latents later
+    later = torch.cat(list(model.decode_clip(ring[:, again])))[start : start + length]
+    assert (frames[start : start + length].roll(-24, 0) - later).abs().max() < 2e-2 * float(frames.std())
+
+
+def test_closing_a_decode_early_leaves_nothing(tiny: dict[str, Any]) -> None:
+    import gc
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(o, torch.Tensor) for o in gc.get_objects())
+
+    model, latents = model_of(tiny), torch.zeros(8, 40, 2, 2)
+    list(model.decode_clip(latents))
+    before = alive()
+    pieces = model.decode_clip(latents)
+    next(pieces)
+    pieces.close()
+    del pieces
+    assert alive() == before
