@@ -73,7 +73,8 @@ class View(NamedTuple):
     ``avoid_step_s``: the same for the branch that guidance leads away from; less than ``frame_step_s``, a slower
     world, makes motion stronger than the model's own. A model without a sense of pace may ignore both.
 
-    ``given``: for models that take an image.
+    ``given``: for models that take an image. ``whole``: the window is all of a film that does not loop, so that its
+    first frame is the film's.
     """
 
     pitch: float
@@ -81,6 +82,7 @@ class View(NamedTuple):
     frame_step_s: float
     avoid_step_s: float | None = None
     given: Given | None = None
+    whole: bool = False
 
 
 class VideoModel(Protocol):

@@ -28,7 +28,8 @@ class FoundationModel:
         if missing:
             for text, encoded in zip(missing, self.family.encode_text(missing), strict=True):
                 self.texts[text] = encoded
-        self.family.parts.release(*self.family.TEXT_PARTS)
+        if self.family.TEXT_PARTS:  # no names would mean all
+            self.family.parts.release(*self.family.TEXT_PARTS)
         return [{name: t.to(self.device) for name, t in self.texts[text].items()} for text in texts]
 
     def sigmas(self, steps: int) -> list[float]:
@@ -54,7 +55,7 @@ class FoundationModel:
             away = [self.family.away(v) for v in views]
             both = self.family.raw(torch.cat([seen, seen]), timestep, [*prompts, *[negative] * len(x)], [*views, *away])
             wanted, unwanted = both.chunk(2)
-            out = unwanted + scale * (wanted - unwanted)
+            out = self.family.guided(wanted, unwanted, scale, views)
         return self.family.finish(levels.clean(out, seen, sigma), views)
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...protocol import ErrorKind, SkyloopError
 from ..base import ModelSpec, View
-from ..levels import VariancePreserving
+from ..levels import GUIDED_ABOVE, VariancePreserving
 from ..parts import Load, Parts
 from .family import Family, Text
 
@@ -34,7 +34,7 @@ def joined(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionMode
     """
     try:
         with torch.device("meta"):
-            whole = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
+            whole: Any = UNetMotionModel.from_unet2d(unet, adapter, load_weights=False)
         weights = unet.state_dict() | adapter.state_dict()
         whole.load_state_dict({name: w.to(unet.dtype) for name, w in weights.items()}, assign=True)
     except (ValueError, RuntimeError, TypeError) as error:
@@ -73,6 +73,7 @@ class AnimateDiff(Family):
             longest_step_s=1 / window.fps,
             clipwise=True,  # for tiles that cross-fade
             solver=preset.solver,
+            guided_above=GUIDED_ABOVE,
             start=self.levels.start,
             takes=frozenset(entry.takes),
         )

@@ -56,6 +56,10 @@ class Family(ABC):
         """The guidance scale at a noise level."""
         return asked
 
+    def guided(self, wanted: Tensor, unwanted: Tensor, scale: float, views: Sequence[View]) -> Tensor:
+        """What :meth:`raw` returned of both branches, (N, C, f, h, w) each, made one; a view a window."""
+        return unwanted + scale * (wanted - unwanted)
+
     def away(self, view: View) -> View:
         """The view of the branch that guidance leads away from."""
         return view

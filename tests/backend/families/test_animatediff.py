@@ -1,8 +1,11 @@
-"""AnimateDiff on tiny random parts, against diffusers' own pipeline."""
+"""AnimateDiff and AnimateLCM against diffusers' pipeline, on tiny random networks."""
+
+# diffusers annotates its constructors more narrowly than it takes arguments.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,98 +19,153 @@ from diffusers import (
     MotionAdapter,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from torch import Tensor
 
-from backend.models.base import View
-from backend.models.families.animatediff import AnimateDiff
-from backend.models.foundation import FoundationModel
+from backend.models.catalogue import entry
+from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff
+from backend.models.families.family import Text
 from backend.models.parts import Parts
-from backend.models.texts import TextCache
+from backend.protocol import ErrorKind, SkyloopError
 from backend.solver import solver_step
+from tests.backend.conformance import NEGATIVE, PROMPT, Case, Conformance, clip_encoder, clip_tokenizer, entry_of, ready
 
-torch.set_num_threads(1)
 FRAMES, CELLS = 4, 8
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-VIEW = View(0.0, 1.0, 0.125)
+LINEAR: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "linear"}
+TINY: dict[str, Any] = {
+    "block_out_channels": (8, 16),
+    "layers_per_block": 1,
+    "cross_attention_dim": 32,
+    "attention_head_dim": 2,
+    "norm_num_groups": 2,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+TINY_MOTION: dict[str, Any] = {
+    "block_out_channels": (8, 16),
+    "motion_layers_per_block": 1,
+    "motion_norm_num_groups": 2,
+    "motion_num_attention_heads": 2,
+}
+TINY_VAE: dict[str, Any] = {
+    "block_out_channels": (8, 8, 8, 8),
+    "layers_per_block": 1,
+    "norm_num_groups": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
 
 
-def entry(**preset: Any) -> SimpleNamespace:
-    window = SimpleNamespace(frames=FRAMES, cells=CELLS, fps=8)
-    chosen = {"steps": 4, "guidance": 7.5, "solver": "multistep"} | preset
-    return SimpleNamespace(id="tiny", window=window, preset=SimpleNamespace(**chosen), takes=("text",), lora=())
-
-
-@pytest.fixture(scope="module")
-def loads() -> dict[str, Any]:
+def tiny_parts(**motion: Any) -> dict[str, Any]:
     torch.manual_seed(0)
-    words = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *(f"{c}</w>" for c in LETTERS)]
-    tokenizer = CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=[], model_max_length=77)
-    config = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
-        bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=CELLS, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=32,
-        attention_head_dim=2, norm_num_groups=2,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
-    adapter = MotionAdapter(
-        block_out_channels=(8, 16), motion_layers_per_block=1, motion_norm_num_groups=2, motion_num_attention_heads=2,
-        motion_max_seq_length=8,
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=2,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )  # fmt: skip
-    parts = {"unet": unet, "motion_adapter": adapter, "vae": vae, "text_encoder": CLIPTextModel(config)}
-    for part in parts.values():
-        part.eval().requires_grad_(False)
-    return {name: (lambda part=part: part) for name, part in (parts | {"tokenizer": tokenizer}).items()}
-
-
-def model(loads: dict[str, Any], **preset: Any) -> FoundationModel:
-    family = AnimateDiff(Parts(AnimateDiff.loads(loads), torch.device("cpu")), entry(**preset))
-    return FoundationModel(family, TextCache())
-
-
-def sampled(tiny: FoundationModel, noise: torch.Tensor, steps: int, guidance: float, renoise: Any = None):
-    sigmas = tiny.sigmas(steps)
-    wanted, unwanted = tiny.encode_text(["a river", "blurry"])
-    x, before = noise * tiny.spec.start, None
-    for k in range(steps):
-        clean = tiny.predict(x, sigmas[k], [VIEW], [wanted], unwanted, guidance)
-        around = (sigmas[k - 1] if k else 1.0, sigmas[k], sigmas[k + 1])
-        fresh = renoise(k) if renoise else None
-        x, before = solver_step(x, clean, before, around, tiny.spec.solver, fresh), clean
-    return x
-
-
-def pipeline(loads: dict[str, Any], scheduler: Any) -> AnimateDiffPipeline:
-    pipe = AnimateDiffPipeline(
-        **{name: load() for name, load in loads.items()},
-        scheduler=scheduler,
+    return ready(
+        tokenizer=clip_tokenizer(),
+        text_encoder=clip_encoder(),
+        unet=UNet2DConditionModel(**TINY),
+        motion_adapter=MotionAdapter(**TINY_MOTION | motion),
+        vae=AutoencoderKL(**TINY_VAE),
     )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
-@pytest.mark.parametrize("solver", ["euler", "multistep", "renoise"])
-def test_a_window_is_what_the_pipeline_makes_of_it(loads: dict[str, Any], solver: str) -> None:
-    linear = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "linear"}
-    scheduler = {
-        "euler": lambda: DDIMScheduler(**linear, clip_sample=False, timestep_spacing="trailing"),
-        "multistep": lambda: DPMSolverMultistepScheduler(
-            **linear, timestep_spacing="trailing", final_sigmas_type="zero"
-        ),
-        "renoise": lambda: LCMScheduler(**linear),
-    }[solver]()
-    noise = torch.randn(1, 4, FRAMES, CELLS, CELLS, generator=torch.Generator().manual_seed(1))
-    theirs = pipeline(loads, scheduler)(
-        "a river", num_frames=FRAMES, height=64, width=64, num_inference_steps=4, guidance_scale=3.0,
-        negative_prompt="blurry", latents=noise.clone(), output_type="latent",
-        generator=torch.Generator().manual_seed(2),
-    ).frames  # fmt: skip
-    again = torch.Generator().manual_seed(2)
-    ours = sampled(model(loads, solver=solver), noise, 4, 3.0, lambda k: torch.randn(noise.shape, generator=again))
-    print(solver, float((ours - theirs).abs().max()), float(theirs.std()))
-    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+def family_of(parts: dict[str, Any], model_id: str = "animatediff") -> AnimateDiff:
+    loads = AnimateDiff.loads({name: lambda part=part: part for name, part in parts.items()})
+    return AnimateDiff(Parts(loads, torch.device("cpu")), entry_of(model_id, frames=FRAMES, cells=CELLS))
+
+
+class AnimateDiffCase(Case):
+    def pipeline_text(self) -> list[Text]:
+        wanted, unwanted = self.pipe.encode_prompt(PROMPT, "cpu", 1, True, NEGATIVE)
+        return [{"states": wanted[0]}, {"states": unwanted[0]}]
+
+    def branches(self, seen: Tensor, timestep: float, wanted: Text, unwanted: Text) -> Sequence[Tensor]:
+        both = self.family.raw(seen.repeat(2, 1, 1, 1, 1), timestep, [unwanted, wanted], [self.view()] * 2)
+        return both.flip(0).split(1)
+
+    def pipeline_frames(self, latents: Tensor) -> Tensor:
+        video = self.pipe.decode_latents(latents[None])
+        return self.pipe.video_processor.postprocess_video(video, "pt")[0]
+
+
+class TestAnimateDiff(Conformance):
+    @staticmethod
+    def make() -> AnimateDiffCase:
+        parts = tiny_parts()
+        trailing = {"timestep_spacing": "trailing"} | LINEAR
+        euler = DDIMScheduler(**trailing, clip_sample=False)
+        multistep = DPMSolverMultistepScheduler(**trailing, final_sigmas_type="zero")
+        pipe = AnimateDiffPipeline(**parts, scheduler=DDIMScheduler(**LINEAR, clip_sample=False, steps_offset=1))
+        return AnimateDiffCase(family_of(parts), pipe, [("euler", euler), ("multistep", multistep)])
+
+    def test_its_noise_levels_are_those_of_even_trailing_timesteps(self, case: Case) -> None:
+        scheduler = case.solvers[0][1]
+        for steps in (4, 25, 30):
+            scheduler.set_timesteps(steps)
+            assert case.model.sigmas(steps) == pytest.approx(case.sigmas(scheduler), abs=1e-6)
+
+
+class TestAnimateLcm:
+    @staticmethod
+    def make() -> AnimateDiffCase:
+        parts = tiny_parts(use_motion_mid_block=False)
+        pipe = AnimateDiffPipeline(**parts, scheduler=LCMScheduler(**LINEAR))
+        return AnimateDiffCase(family_of(parts, "animatelcm"), pipe)
+
+    @pytest.mark.parametrize("steps", [1, 4, 6, 8])
+    def test_its_timesteps_are_those_it_was_distilled_to(self, steps: int) -> None:
+        scheduler = LCMScheduler(**LINEAR)
+        scheduler.set_timesteps(steps)
+        levels = family_of({}, "animatelcm").levels
+        assert [round(levels.native(s)[1], 6) for s in levels.sigmas(steps)[:-1]] == scheduler.timesteps.tolist()
+
+    def test_what_the_boundary_condition_would_change_is_nothing(self) -> None:
+        scheduler = LCMScheduler(**LINEAR)
+        for t, most in ((min(LCM_TIMESTEPS), 7e-6), (139, 2e-7)):
+            c_skip, c_out = scheduler.get_scalings_for_boundary_condition_discrete(t)
+            assert c_skip + (1 - c_out) < 1.6 * most
+
+    @torch.no_grad()
+    def test_a_window_is_what_the_pipeline_makes_with_the_same_noise(self) -> None:
+        case = self.make()
+        model, fresh = case.model, torch.Generator().manual_seed(9)
+        theirs = case.pipeline_latents()
+        sigmas = model.sigmas(case.steps)
+        wanted, unwanted = model.encode_text([PROMPT, NEGATIVE])
+        x = case.noise * model.spec.start
+        for k, sigma in enumerate(sigmas[:-1]):
+            clean = model.predict(x, sigma, [case.view()], [wanted], unwanted, case.guidance)
+            noise = torch.randn(x.shape, generator=fresh)
+            x = solver_step(x, clean, None, (1.0, sigma, sigmas[k + 1]), model.spec.solver, noise)
+        assert (x - theirs).abs().max() <= case.engine_tolerance * theirs.abs().max()
+
+
+def test_a_window_is_no_longer_than_motion_was_trained_for() -> None:
+    longest = MotionAdapter(**TINY_MOTION).config["motion_max_seq_length"]
+    assert all(entry(model_id).window.frames <= longest for model_id in ("animatediff", "animatelcm"))
+
+
+def test_every_frame_of_a_loop_is_like_any_other() -> None:
+    """No latent stands for more or less than one frame, and none needs what is beside it to be decoded."""
+    spec = family_of(tiny_parts()).spec
+    assert (spec.time_ratio, spec.lead, spec.around) == (1, 0, (0, 0))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"block_out_channels": (8, 32)},
+        {"motion_layers_per_block": 2},
+        {"motion_norm_num_groups": 2, "block_out_channels": (8, 16, 16)},
+    ],
+)
+def test_a_motion_adapter_for_another_model_is_refused(wrong: dict[str, Any]) -> None:
+    family = family_of(tiny_parts(**wrong))
+    with pytest.raises(SkyloopError, match="does not fit") as error:
+        family.parts["unet"]
+    assert error.value.kind is ErrorKind.MISSING_MODEL
+
+
+def test_the_denoiser_is_one_network_of_the_weights_of_both() -> None:
+    parts = tiny_parts()
+    joined = family_of(parts).parts["unet"].state_dict()
+    both = parts["unet"].state_dict() | parts["motion_adapter"].state_dict()
+    assert joined.keys() == both.keys()
+    assert all(joined[name].data_ptr() == tensor.data_ptr() for name, tensor in both.items())  # and no copy
