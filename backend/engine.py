@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from .models import IDS
 from .models.base import VideoModel
 from .models.builtin import BuiltinModel
 from .models.sparing import Sparing
@@ -27,23 +28,27 @@ def devices() -> list[dict[str, Any]]:
     return [*found, {"id": "cpu", "name": f"processor, {torch.get_num_threads()} threads", "memory_mb": 0}]
 
 
+_Key = tuple[str, str, tuple[tuple[Path, float], ...]]
+"""Model, device, and LoRA files with their strengths."""
+
+
 class Engine:
     """Holds the loaded model between jobs."""
 
     def __init__(self) -> None:
-        self._loaded: tuple[tuple[str, str], VideoModel] | None = None
+        self._loaded: tuple[_Key, VideoModel] | None = None
 
-    def model(self, model_id: str, device: str) -> VideoModel:
-        """The model on a device of :data:`.protocol.DEVICES`. Raises ``bad_request``, ``missing_model``."""
-        if model_id not in IDS:
-            raise bad_request(f"unknown model {model_id!r}.", f"Known: {', '.join(IDS)}.")
+    def model(self, model_id: str, device: str, loras: Sequence[tuple[Path, float]] = ()) -> VideoModel:
+        """The model on a device of :data:`.protocol.DEVICES`, with LoRA files at their strengths. Raises
+        ``bad_request``, ``missing_model``, ``out_of_memory``."""
         ids = [d["id"] for d in devices()]
         place = ids[0] if device == "auto" else next((i for i in ids if i.split(":")[0] == device), None)
         if place is None:
             raise bad_request(f"This machine has no {device} device.", f"Use auto or one of: {', '.join(ids)}.")
-        if self._loaded is None or self._loaded[0] != (model_id, place):
+        key = (model_id, place, tuple(loras))
+        if self._loaded is None or self._loaded[0] != key:
             self.unload()
-            self._loaded = ((model_id, place), BuiltinModel(place))
+            self._loaded = (key, _load(*key))
         return Sparing(self._loaded[1])  # a new one, as the memory of the last job may be free again
 
     def unload(self) -> None:
@@ -70,6 +75,14 @@ class Engine:
     @staticmethod
     def device_name(device: torch.device) -> str:
         return next((d["name"] for d in devices() if d["id"].split(":")[0] == device.type), device.type)
+
+
+def _load(model_id: str, place: str, loras: tuple[tuple[Path, float], ...]) -> VideoModel:
+    if model_id == "builtin":  # at once, without the libraries of the others
+        return BuiltinModel(place)
+    from .models.loading import load
+
+    return load(model_id, torch.device(place), loras=loras)
 
 
 def _trim_heap() -> None:

@@ -158,6 +158,12 @@ def choose(sizes: Sizes, device_free: int, host_free: int, *, below: Rung | None
     return None
 
 
+def resident(sizes: Sizes, free: int) -> Plan | None:
+    """Everything where it runs, one window at once, on a device without memory of its own; None without the room."""
+    needed = int(device_bytes(Rung.RESIDENT, sizes, 1) + RESERVE_BYTES)
+    return Plan(rung=Rung.RESIDENT, window_batch=1, device_bytes=needed, host_bytes=0) if needed <= free else None
+
+
 def too_small(name: str, sizes: Sizes, device_free: int, host_free: int) -> SkyloopError:
     """Why no rung fits, and what would."""
     device = min(device_bytes(r, sizes, 1) for r in rungs(sizes)) + RESERVE_BYTES

@@ -5,19 +5,34 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from ..protocol import ErrorKind, SkyloopError
 
 Load = Callable[[], Any]
-Place = Callable[[str, Any], Any]
 
 _MAX_CONFIG_BYTES = 4 << 20
+
+
+class Place(Protocol):
+    """Where parts are put; :class:`.placement.Placement` is one."""
+
+    def __call__(self, name: str, part: Any) -> Any:
+        """A part that was loaded on the host, made ready to run."""
+        ...
+
+    def used(self, name: str) -> None:
+        """It is about to be used, as each time."""
+        ...
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These are let go."""
+        ...
 
 
 class Parts:
@@ -25,17 +40,24 @@ class Parts:
 
     def __init__(self, load: Mapping[str, Load], device: torch.device, place: Place | None = None) -> None:
         """``load`` makes a part on the host; ``place`` puts it where it shall run, by default onto ``device``."""
-        self._load, self.device = dict(load), device
-        self._place = place or (lambda _, part: part.to(device) if isinstance(part, torch.nn.Module) else part)
+        self._load, self.device, self._place = dict(load), device, place
         self._loaded: dict[str, Any] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._load
 
     def __getitem__(self, name: str) -> Any:
-        """The part, ready to run. Raises ``missing_model`` where its files cannot be read."""
+        """The part, ready to run: ask for it at each use, as parts may take turns on the card. Raises
+        ``missing_model`` where its files cannot be read."""
         if name not in self._loaded:
-            self._loaded[name] = self._place(name, self._load[name]())
+            part = self._load[name]()
+            if self._place:
+                part = self._place(name, part)
+            elif isinstance(part, torch.nn.Module):
+                part = part.to(self.device)
+            self._loaded[name] = part
+        if self._place:
+            self._place.used(name)
         return self._loaded[name]
 
     def config(self, name: str) -> Mapping[str, Any]:
@@ -48,17 +70,23 @@ class Parts:
 
     def release(self, *names: str) -> None:
         """Give the memory of these parts back; of all, where none is named."""
-        dropped = [self._loaded.pop(name, None) for name in names or tuple(self._loaded)]
-        if any(part is not None for part in dropped):
-            del dropped
-            gc.collect()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+        dropped = {name: self._loaded.pop(name) for name in names or tuple(self._loaded) if name in self._loaded}
+        if not dropped:
+            return
+        if self._place:
+            self._place.forget(dropped)
+        dropped.clear()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            # Pinned memory of the host, through which weights were streamed, is kept for later otherwise.
+            if empty := getattr(torch._C, "_host_emptyCache", None):
+                empty()
 
     def move(self, place: Place) -> None:
         """From now on put parts elsewhere: those that are there are let go, and loaded again when next needed."""
-        self._place = place
         self.release()
+        self._place = place
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,163 @@
+"""From an id to a model that is ready to run: its files, where its parts go, and what was chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import memory_plan, placement, store
+from .base import VideoModel
+from .builtin import BuiltinModel
+from .catalogue import Entry
+from .catalogue import entry as entry_of
+from .families import family as family_of
+from .families.family import Family
+from .foundation import FoundationModel
+from .memory_plan import Plan, Rung, Sizes
+from .parts import FromFolder, Load, Parts, from_folder
+from .placement import Placement
+from .texts import TextCache
+
+_logger = logging.getLogger(__name__)
+_SAMPLE_BYTES = 1 << 20
+
+LoraFile = tuple[Path, float]
+"""A file and its strength."""
+
+
+def load(
+    model_id: str, device: torch.device, *, loras: Sequence[LoraFile] = (), plan: Plan | None = None
+) -> VideoModel:
+    """The model of that id on ``device``. Parts are read when first needed.
+
+    ``plan``: how to lay it out instead of what the free memory asks for. Raises ``missing_model`` with the command
+    that gets it, ``out_of_memory`` where the card is too small for every layout.
+    """
+    if model_id == "builtin":
+        return BuiltinModel(device)
+    entry, folder = entry_of(model_id), store.required(model_id)
+    cls = family_of(entry.family)
+    files = store.single_files(model_id)
+    shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
+    loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
+    mended = with_loras(cls.loads(loads), entry, [*shipped, *((path, "", strength) for path, strength in loras)])
+    made = assemble(entry, cls, Parts(mended, device), sizes_of(entry, cls, loads, device), plan)
+    made.spec = replace(made.spec, revision=fingerprint(folder, files, loras))
+    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, (), cls.TEXT_PARTS))
+    return FoundationModel(made, texts)
+
+
+def assemble(entry: Entry, cls: type[Family], parts: Parts, sizes: Sizes, plan: Plan | None = None) -> Family:
+    """The family with its parts placed as planned. Raises ``out_of_memory`` where no layout fits."""
+    plan = plan or planned(entry, sizes, parts.device)
+    _logger.info("%s", plan.sentence(entry.name))
+    parts.move(Placement(parts.device, plan, entry.architecture.denoisers, cls.TEXT_PARTS))
+    made = cls(parts, entry)
+    made.spec = replace(made.spec, window_batch=plan.window_batch)
+    return made
+
+
+def planned(entry: Entry, sizes: Sizes, device: torch.device, *, below: Rung | None = None) -> Plan:
+    """The layout for what is free now. Only a card has memory of its own to stream into, and can keep 8 bits: elsewhere
+    everything is resident. Raises ``out_of_memory`` where none fits."""
+    free, host = placement.free_bytes(device)
+    if device.type == "cuda":
+        plan = memory_plan.choose(sizes, free, host, below=below)
+    else:
+        plan = memory_plan.resident(sizes, free) if below is None else None
+    if plan is None:
+        raise memory_plan.too_small(entry.name, sizes, free, host)
+    return plan
+
+
+def dtypes(cls: type[Family], device: torch.device) -> dict[str, torch.dtype]:
+    """What each part of a family runs in."""
+    usual = placement.compute_dtype(device)
+    return {name: torch.float32 if name in cls.FP32_PARTS else usual for name in cls.CLASSES}
+
+
+def sizes_of(entry: Entry, cls: type[Family], loads: Mapping[str, Load], device: torch.device) -> Sizes:
+    """From the headers of the weight files. Raises ``missing_model``."""
+    each = {name: 4 if dtype is torch.float32 else 2 for name, dtype in dtypes(cls, device).items()}
+    weights = {name: part_bytes(load, each[name]) for name, load in loads.items() if isinstance(load, FromFolder)}
+    denoisers = entry.architecture.denoisers
+    quantised = [isinstance(f := loads[d], FromFolder) and bool(f.file) and f.file.suffix == ".gguf" for d in denoisers]
+    others = {n: w for n, w in weights.items() if n not in (*denoisers, *cls.TEXT_PARTS) and w}
+    own = tuple(weights[name] for name in denoisers)
+    if "motion_adapter" in others:  # becomes one network with the image model
+        own = (own[0] + others.pop("motion_adapter"),)
+    configs = {n: load.config() for n in (*denoisers[:1], "vae") if isinstance(load := loads.get(n), FromFolder)}
+    return sized(entry, own, tuple(others.values()), configs, quantised=any(quantised))
+
+
+def sized(
+    entry: Entry,
+    denoisers: tuple[int, ...],
+    others: tuple[int, ...],
+    configs: Mapping[str, Mapping[str, Any]],
+    *,
+    quantised: bool = False,
+) -> Sizes:
+    """The same from the bytes of the parts and the configurations of the denoiser and the ``vae``."""
+    denoiser = configs[entry.architecture.denoisers[0]]
+    window, branches = entry.window, 1 if entry.preset.guidance == 1 else 2
+    pixels = (window.cells * entry.architecture.ratio) ** 2 * entry.architecture.time_ratio
+    return Sizes(
+        denoisers=denoisers,
+        blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 16),
+        others=others,
+        window=memory_plan.window_bytes(denoiser, window.frames, window.cells, branches),
+        decode=memory_plan.decode_bytes(configs.get("vae", {}), pixels),
+        tokens=branches * memory_plan.tokens_of(denoiser, window.frames, window.cells),
+        quantised=quantised,
+    )
+
+
+def part_bytes(load: FromFolder, bytes_each: int) -> int:
+    """What a part's weights take once loaded; 0 of one that has none."""
+    if load.file is None:
+        return placement.weight_bytes(load.folder / load.name, bytes_each)
+    if load.file.suffix == ".gguf":
+        return load.file.stat().st_size
+    return placement.header_bytes(load.file, bytes_each)
+
+
+def with_loras(loads: Mapping[str, Load], entry: Entry, loras: Sequence[tuple[Path, str, float]]) -> dict[str, Load]:
+    """``loads`` with LoRA files (path, denoiser or "" for all, strength) added to the denoisers as these are loaded,
+    before any of their weights are moved or rounded."""
+    if not loras:
+        return dict(loads)
+    from .loras import apply
+
+    def mended(name: str, load: Load) -> Load:
+        mine = [(path, strength) for path, part, strength in loras if part in ("", name)]
+
+        def with_mine() -> Any:
+            return apply(load(), mine)
+
+        return with_mine if mine else load
+
+    return {n: mended(n, load) if n in entry.architecture.denoisers else load for n, load in loads.items()}
+
+
+def fingerprint(
+    folder: Path, files: Mapping[str, Path], loras: Sequence[LoraFile], parts: Sequence[str] = ("",)
+) -> str:
+    """A digest that tells these weights from others: names, sizes and a sample of each file."""
+    found = [path for part in parts for path in sorted((folder / part).rglob("*")) if path.is_file()]
+    digest = hashlib.sha256(repr(sorted((str(path), strength) for path, strength in loras)).encode())
+    for path in [*found, *sorted(files.values()), *(path for path, _ in loras)]:
+        if path.suffix not in (".safetensors", ".gguf", ".json", ".model", ".txt"):
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            file.seek(max(0, size // 2 - _SAMPLE_BYTES))
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]

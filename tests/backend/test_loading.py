@@ -1,0 +1,148 @@
+"""A model's folder becomes a model that runs, wherever its parts are put."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+from backend.models import loading, store
+from backend.models.base import View
+from backend.models.catalogue import entry
+from backend.models.memory_plan import Plan, Rung
+from backend.protocol import ErrorKind, SkyloopError
+
+MODEL = "wan21-1.3b"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Wan 2.1 in diffusers' layout."""
+    at = tmp_path_factory.mktemp("wan")
+    torch.manual_seed(0)
+    WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
+        text_dim=32, freq_dim=16, ffn_dim=32, num_layers=3, cross_attn_norm=True, qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=32,
+    ).save_pretrained(at / "transformer")  # fmt: skip
+    AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1).save_pretrained(at / "vae")
+    config = UMT5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+    UMT5EncoderModel(config).save_pretrained(at / "text_encoder")
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -10.0), ("\u2581", -2.0)]
+    T5Tokenizer(vocab=special + [(c, -3.0) for c in "abcdefgh"], extra_ids=0).save_pretrained(at / "tokenizer")
+    return at
+
+
+@pytest.fixture
+def there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(store, "required", lambda _: folder)
+    monkeypatch.setattr(store, "single_files", lambda _: {})
+    monkeypatch.setattr(store, "root", lambda: tmp_path)
+    return tmp_path
+
+
+def plan(rung: Rung) -> Plan:
+    return Plan(rung=rung, window_batch=2, device_bytes=0, host_bytes=0)
+
+
+def clean(model: Any) -> torch.Tensor:
+    x = torch.randn(2, 16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    a, b, negative = model.encode_text(["a sky", "the sea", ""])
+    return model.predict(x, 0.7, [View(0.0, 1.5, 0.06)] * 2, [a, b], negative, 5.0)
+
+
+def test_a_folder_becomes_a_model_that_runs(there: Path) -> None:
+    model = loading.load(MODEL, CPU)
+    assert model.spec.id == MODEL and model.spec.window_batch == 1 and len(model.spec.revision) == 16
+    found = clean(model)
+    assert found.shape == (2, 16, 3, 8, 8) and bool(found.isfinite().all())
+    frames = torch.cat(list(model.decode_clip(torch.randn(16, 3, 4, 4))))
+    assert frames.shape == (9, 3, 32, 32)
+
+
+def test_the_text_encoder_is_gone_before_the_denoiser_comes_and_is_not_needed_twice(there: Path) -> None:
+    model = loading.load(MODEL, CPU)
+    parts: Any = model.family.parts  # pyright: ignore[reportAttributeAccessIssue]
+    assert not parts._loaded
+    model.encode_text(["a sky"])
+    assert not parts._loaded
+    again = loading.load(MODEL, CPU)
+    again.family.parts._load["text_encoder"] = None  # pyright: ignore[reportAttributeAccessIssue]
+    assert torch.equal(again.encode_text(["a sky"])[0]["states"], model.encode_text(["a sky"])[0]["states"])
+
+
+@pytest.mark.parametrize("rung", [Rung.SWAPPED, Rung.BLOCKS, Rung.LEAVES])
+def test_where_parts_are_put_changes_no_bit(there: Path, rung: Rung) -> None:
+    want = loading.load(MODEL, CPU)
+    model = loading.load(MODEL, CPU, plan=plan(rung))
+    assert model.spec.window_batch == 2
+    latents = torch.randn(16, 2, 4, 4)
+    for _ in range(2):  # denoiser and decoder take turns
+        assert torch.equal(clean(model), clean(want))
+        for a, b in zip(model.decode_clip(latents), want.decode_clip(latents), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_8_bits_are_a_little_off(there: Path) -> None:
+    want, model = clean(loading.load(MODEL, CPU)), clean(loading.load(MODEL, CPU, plan=plan(Rung.FP8)))
+    assert 0 < float((model - want).abs().mean() / want.std()) < 0.1
+
+
+def test_other_weights_are_another_revision(there: Path, folder: Path, tmp_path: Path) -> None:
+    assert loading.fingerprint(folder, {}, ()) == loading.fingerprint(folder, {}, ())
+    lora = tmp_path / "style.safetensors"
+    lora.write_bytes(b"x" * 100)
+    assert loading.fingerprint(folder, {}, [(lora, 1.0)]) != loading.fingerprint(folder, {}, [(lora, 0.5)])
+    assert loading.fingerprint(folder, {}, [(lora, 1.0)]) != loading.fingerprint(folder, {}, ())
+
+
+def test_sizes_are_those_of_what_is_loaded(there: Path, folder: Path) -> None:
+    model = loading.load(MODEL, CPU)
+    cls = type(model.family)  # pyright: ignore[reportAttributeAccessIssue]
+    loads = loading.from_folder(folder, cls.CLASSES, loading.dtypes(cls, CPU))
+    sizes = loading.sizes_of(entry(MODEL), cls, loads, CPU)
+    clean(model)
+    part = model.family.parts["transformer"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert sizes.denoisers == (sum(p.numel() * p.element_size() for p in part.parameters()),)
+    assert sizes.blocks == 3 and len(sizes.others) == 1
+
+
+def test_what_is_not_there_is_said_with_the_command_that_gets_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKYLOOP_HOME", str(tmp_path))
+    with pytest.raises(SkyloopError) as raised:
+        loading.load(MODEL, CPU)
+    assert raised.value.kind is ErrorKind.MISSING_MODEL and f"models download {MODEL}" in raised.value.hint
+
+
+def test_a_card_that_is_too_small_is_refused_before_anything_is_read(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading.placement, "free_bytes", lambda _: (100_000_000, 100_000_000))
+    with pytest.raises(SkyloopError) as raised:
+        loading.load(MODEL, CPU)
+    assert raised.value.kind is ErrorKind.OUT_OF_MEMORY and raised.value.hint
+
+
+def test_a_damaged_part_is_named_in_one_line(
+    there: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    config = json.loads((broken / "vae" / "config.json").read_text())
+    (broken / "vae" / "config.json").write_text(json.dumps(config | {"z_dim": 8}))
+    monkeypatch.setattr(store, "required", lambda _: broken)
+    model = loading.load(MODEL, CPU)
+    with pytest.raises(SkyloopError) as raised:
+        next(iter(model.decode_clip(torch.randn(16, 1, 4, 4))))
+    assert raised.value.kind is ErrorKind.MISSING_MODEL and "vae" in raised.value.message
+    assert "\n" not in raised.value.line
