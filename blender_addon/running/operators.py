@@ -8,11 +8,11 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ...backend.media.files import read_tail
-from ...backend.protocol import SkyloopError
+from ...backend.protocol import SkyloopError, bad_request
 from .. import session
 from ..core import jobs
 from ..core.state import State
-from ..ui import Action, tr
+from ..ui import Action
 
 REPORT_LOG_BYTES = 8000
 SHOWN_LOG_BYTES = 4 << 20
@@ -146,14 +146,13 @@ class SKYLOOP_OT_open_log(Action, bpy.types.Operator):
         problem = session.current().problem
         return "" if problem and problem.log else "There is no log for this"
 
-    def act(self, context: bpy.types.Context) -> set[str] | None:
+    def act(self, context: bpy.types.Context) -> None:
         problem = session.current().problem
         assert problem and problem.log
         try:
             text = _end_of(problem.log, SHOWN_LOG_BYTES)
         except (OSError, SkyloopError) as error:
-            self.report({"ERROR"}, tr(f"The log {problem.log} cannot be read: {error}"))
-            return {"CANCELLED"}
+            raise bad_request(f"The log {problem.log} cannot be read: {error}") from error
         block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
         block.from_string(text)
         if context.window:
@@ -162,7 +161,6 @@ class SKYLOOP_OT_open_log(Action, bpy.types.Operator):
             area.type = "TEXT_EDITOR"
             area.spaces.active.text = block
             block.cursor_set(0)
-        return None
 
 
 def _end_of(log: Path, limit_bytes: int) -> str:
