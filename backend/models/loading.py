@@ -16,7 +16,7 @@ from .base import VideoModel
 from .builtin import BuiltinModel
 from .catalogue import Entry
 from .catalogue import entry as entry_of
-from .families import family as family_of
+from .families import class_of
 from .families.family import Family
 from .foundation import FoundationModel
 from .memory_plan import Plan, Rung, Sizes
@@ -42,7 +42,7 @@ def load(
     if model_id == "builtin":
         return BuiltinModel(device)
     entry, folder = entry_of(model_id), store.required(model_id)
-    cls = family_of(entry.family)
+    cls = class_of(entry.family)
     files = store.single_files(model_id)
     shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
     loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)

@@ -24,7 +24,7 @@ FAMILIES = {
 }
 
 
-def family(name: str) -> type[Family]:
+def class_of(name: str) -> type[Family]:
     """The class of a family of the catalogue."""
     module, _, attribute = FAMILIES[name].partition(":")
     return getattr(importlib.import_module(f".{module}", __name__), attribute)
