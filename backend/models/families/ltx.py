@@ -17,13 +17,13 @@ from torch import Tensor
 from ..base import ModelSpec, View
 from ..levels import Flow
 from ..parts import Parts
+from .clips import Reach, decoded, video
 from .family import Family, Text
 
 _TOKENS = 256  # of a prompt, as the pipeline takes by default
 _LEAST_STEP_S = 1 / 60  # between frames; a still world has order in time nevertheless
-# The decoder looks this many latents to either side: beyond, one changes others by less than 0.2 % of their deviation
-# (0.3 % those next to it; random weights of full depth). And the most that go through it at once.
-_REACH, _AT_ONCE = 8, 32
+# Beyond, one latent changes others by less than 0.2 % of their deviation (random weights of full depth).
+_REACH = Reach(before=8, after=8, at_once=32)
 
 
 class LinearQuadratic(Flow):
@@ -65,7 +65,7 @@ class Ltx(Family):
             lead=1,
             least_frames=4,
             clipwise=True,
-            around=(_REACH, _REACH),
+            around=(_REACH.before, _REACH.after),
             solver=preset.solver,
             decode_noise=preset.decode_noise,
             takes=frozenset(entry.takes),
@@ -120,26 +120,16 @@ class Ltx(Family):
         return mean, std / vae.config.scaling_factor
 
     def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
-        vae, (mean, std), ratio = self.parts["vae"], self._statistics(), self.spec.time_ratio
-        z = (latents * std + mean)[None].to(vae.dtype)
-        told = torch.tensor([self.entry.preset.decode_timestep], device=z.device, dtype=z.dtype)
-        for first, last in pieces(z.shape[2]):
-            before = max(0, first - _REACH)
-            seen = z[:, :, before : last + _REACH]
-            out = vae.decode(seen, told if vae.config.timestep_conditioning else None, return_dict=False)[0]
-            start, stop = (max(0, ratio * (k - before - 1) + 1) for k in (first, last))
-            yield (out[0, :, start:stop].float() / 2 + 0.5).clamp(0, 1).transpose(0, 1)
+        vae, (mean, std) = self.parts["vae"], self._statistics()
+        told = torch.tensor([self.entry.preset.decode_timestep], device=latents.device, dtype=vae.dtype)
+        if not vae.config.timestep_conditioning:
+            told = None
+        z = (latents * std + mean).to(vae.dtype)
+        return decoded(lambda seen: vae.decode(seen, told, return_dict=False)[0], z, self.spec.time_ratio, _REACH)
 
     def encode_clip(self, frames: Tensor) -> Tensor:
         vae, (mean, std) = self.parts["vae"], self._statistics()
-        video = (frames * 2 - 1).transpose(0, 1)[None].to(vae.dtype)
-        return (vae.encode(video).latent_dist.mode()[0].float() - mean) / std
-
-
-def pieces(latents: int) -> list[tuple[int, int]]:
-    """First and last (exclusive) latent of each piece in which that many are decoded."""
-    size = latents if latents <= _AT_ONCE else _AT_ONCE - 2 * _REACH
-    return [(first, min(latents, first + size)) for first in range(0, latents, size)]
+        return (vae.encode(video(frames).to(vae.dtype)).latent_dist.mode()[0].float() - mean) / std
 
 
 def with_given(x: Tensor, timestep: float, views: Sequence[View]) -> tuple[Tensor, Tensor]:

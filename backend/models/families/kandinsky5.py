@@ -1,0 +1,140 @@
+"""Kandinsky 5 Lite (Arkhipkin et al. 2025, arXiv 2511.14993), text to video of 5 s at 24 frames a second."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from diffusers import Kandinsky5T2VPipeline
+from torch import Tensor
+
+from ...protocol import ErrorKind, SkyloopError
+from ..base import ModelSpec, View
+from ..levels import Flow
+from ..parts import Parts
+from .clips import Reach, decoded, video
+from .family import Family, Text
+
+_TOKENS = 512  # of a prompt at most, as the pipeline takes by default
+# Its autoencoder (HunyuanVideo's) is causal, but for statistics over the whole clip: one run for a loop of a window.
+_REACH = Reach(before=8, after=0, at_once=40)
+
+
+class Kandinsky5(Family):
+    """Reference: diffusers' ``Kandinsky5T2VPipeline``. The denoiser knows neither where a window looks nor how fast it
+    plays, and takes its texts without padding, so that only texts of one length go through it together."""
+
+    CLASSES = {
+        "transformer": "diffusers:Kandinsky5Transformer3DModel",
+        "vae": "diffusers:AutoencoderKLHunyuanVideo",
+        "text_encoder": "transformers:Qwen2_5_VLForConditionalGeneration",
+        "tokenizer": "transformers:AutoTokenizer",  # of the processor that is there; it needs torchvision
+        "text_encoder_2": "transformers:CLIPTextModel",
+        "tokenizer_2": "transformers:CLIPTokenizer",
+        "scheduler": "diffusers:FlowMatchEulerDiscreteScheduler",
+    }
+    TEXT_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    halo = 8
+
+    def __init__(self, parts: Parts, entry: Any) -> None:
+        super().__init__(parts, entry)
+        window, preset, form = entry.window, entry.preset, entry.architecture
+        config = parts.config("transformer")
+        if config.get("attention_type", "regular") != "regular":
+            text = (
+                "This Kandinsky 5 (a 10 s or Pro variant) attends to parts of a window only, which does not work here."
+            )
+            raise SkyloopError(ErrorKind.BAD_REQUEST, text, "Choose a Lite variant for 5 s.")
+        shift = preset.shift or parts["scheduler"].config.shift
+        self.levels = Flow(shift, (*preset.sigmas, 0.0) if preset.sigmas else ())
+        self.spec = ModelSpec(
+            id=entry.id,
+            channels=config["in_visual_dim"],
+            frames=window.frames,
+            cells=window.cells,
+            ratio=form.ratio,
+            steps=preset.steps,
+            guidance=preset.guidance,
+            window_batch=1,
+            longest_step_s=1 / window.fps,
+            time_ratio=form.time_ratio,
+            lead=1,
+            least_frames=min(window.frames, 9),
+            clipwise=True,
+            around=(_REACH.before, _REACH.after),
+            solver=preset.solver,
+            takes=frozenset(entry.takes),
+            panorama=getattr(entry, "panorama", None) or None,
+        )
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str]) -> list[Text]:
+        """``states`` (n, D) of the n tokens of each text, and one vector ``pooled`` (D2)."""
+        rest: dict[str, Any] = {"transformer": None, "vae": None, "scheduler": None}
+        pipe = Kandinsky5T2VPipeline(**rest, **{name: self.parts[name] for name in self.TEXT_PARTS})
+        found = []
+        for text in texts:
+            states, pooled, _ = pipe.encode_prompt(text, max_sequence_length=_TOKENS, device=self.parts.device)
+            found.append({"states": states[0].cpu(), "pooled": pooled[0].cpu()})
+        return found
+
+    def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
+        out = torch.empty_like(x)
+        for length in dict.fromkeys(len(t["states"]) for t in texts):
+            same = [k for k, t in enumerate(texts) if len(t["states"]) == length]
+            out[same] = self._of_one_length(x[same], timestep, [texts[k] for k in same])
+        return out
+
+    def _of_one_length(self, x: Tensor, timestep: float, texts: Sequence[Text]) -> Tensor:
+        network, (frames, rows, columns) = self.parts["transformer"], x.shape[2:]
+        seen = x.permute(0, 2, 3, 4, 1)
+        if network.config.visual_cond:  # a given picture's latents, and where they are: none
+            seen = torch.cat([seen, torch.zeros_like(seen), torch.zeros_like(seen[..., :1])], -1)
+        states, pooled = (torch.stack([t[name] for t in texts]).to(network.dtype) for name in ("states", "pooled"))
+        divided_by = scale_factor(rows * self.spec.ratio, columns * self.spec.ratio)
+        turned = circular(network.visual_rope_embeddings, columns, divided_by[2])
+        with turned if (rows, columns) == self.spec.panorama else contextlib.nullcontext():
+            out = network(
+                hidden_states=seen.to(network.dtype),
+                encoder_hidden_states=states,
+                pooled_projections=pooled,
+                timestep=x.new_full((len(x),), timestep),
+                visual_rope_pos=[torch.arange(n, device=x.device) for n in (frames, rows // 2, columns // 2)],
+                text_rope_pos=torch.arange(states.shape[1], device=x.device),
+                scale_factor=divided_by,
+                return_dict=False,
+            )
+        return out.float().permute(0, 4, 1, 2, 3)
+
+    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+        vae = self.parts["vae"]
+        vae.use_framewise_decoding = False  # pieces of 4 latents, each beginning as if with a picture
+        z = (latents / vae.config.scaling_factor).to(vae.dtype)
+        return decoded(lambda seen: vae.decode(seen, return_dict=False)[0], z, self.spec.time_ratio, _REACH)
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        vae = self.parts["vae"]
+        return vae.encode(video(frames).to(vae.dtype)).latent_dist.mode()[0].float() * vae.config.scaling_factor
+
+
+def scale_factor(height: int, width: int) -> tuple[float, float, float]:
+    """What positions (time, rows, columns) are divided by for windows of that many pixels, as the pipeline has it."""
+    return (1, 2, 2) if 480 <= height <= 854 and 480 <= width <= 854 else (1, 3.16, 3.16)
+
+
+@contextlib.contextmanager
+def circular(rope: Any, columns: int, divided_by: float) -> Iterator[None]:
+    """Within it, the positions of a ``Kandinsky5RoPE3D`` go around in windows of that many ``columns`` of cells: see
+    :func:`.wan.circular`, which does the same."""
+    before, patches = rope.args_2, columns // 2
+    turns = (before[1] / divided_by * (patches / (2 * math.pi))).round()
+    rope.args_2 = (
+        torch.arange(len(before), device=before.device)[:, None] * turns * (2 * math.pi / patches * divided_by)
+    )
+    try:
+        yield
+    finally:
+        rope.args_2 = before
