@@ -1,24 +1,120 @@
-"""``models``: what can generate, and what of it is on this computer."""
+"""``models``: what can generate, what of it is on this computer, and bringing it there."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from .. import models
+from ..models import store
+from ..models.catalogue import Entry
+from ..models.catalogue import entry as entry_of
+from ..protocol import ErrorKind, SkyloopError
+from .inside import enter_runtime
+from .jobs import megabytes
+from .progress import Progress
 from .tables import print_table
 
 _STATES = {"ready": "ready", "partial": "not all here", "damaged": "damaged", "none": ""}
+_MOST_PROBLEMS = 3  # that a sentence tells
 
 
 def run_list(options: argparse.Namespace, _argv: list[str]) -> list[dict[str, Any]]:
     """Print a table of the models, or return them for ``--json``."""
     found = models.catalogue()
     if not options.json:
-        print_table([("id", "", "size", "memory", "licence", "summary"), *map(_row, found)])
+        print_table([("id", "", "download", "card from", "licence", "summary"), *map(_row, found)])
     return found
 
 
+def run_download(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
+    """Download a model, or go on with it; inside the private runtime, which has what it takes."""
+    entry = entry_of(options.id)
+    _agree(entry, options)
+    os.environ["HF_HUB_OFFLINE"] = "0"  # whoever asks for a download wants one; everything else stays offline
+    enter_runtime(argv)
+    folder = store.download(entry.id, Progress(sys.stderr))
+    return _done(options, f"{entry.name} is ready, in {folder}.", id=entry.id, folder=str(folder))
+
+
+def run_add(options: argparse.Namespace, _argv: list[str]) -> dict[str, Any]:
+    """Use a folder or a file of the user's."""
+    entry = entry_of(options.id)
+    _agree(entry, options)
+    store.add(entry.id, options.path, Progress(sys.stderr), part=options.part)
+    condition = store.condition(entry.id)
+    rest = "" if condition == "ready" else f" What it needs besides: models download {entry.id}."
+    return _done(options, f"{entry.name} uses {options.path}.{rest}", id=entry.id, condition=condition)
+
+
+def run_verify(options: argparse.Namespace, _argv: list[str]) -> dict[str, Any]:
+    """Read every file again."""
+    entry = entry_of(options.id)
+    if found := store.verify(entry.id, Progress(sys.stderr)):
+        more = f" And {len(found) - _MOST_PROBLEMS} more." if len(found) > _MOST_PROBLEMS else ""
+        text = f"{entry.name} is damaged: {' '.join(found[:_MOST_PROBLEMS])}{more}"
+        raise SkyloopError(ErrorKind.MISSING_MODEL, text, f"Mend it with: models download {entry.id}.")
+    return _done(options, f"{entry.name} is whole.", id=entry.id, problems=[])
+
+
+def run_remove(options: argparse.Namespace, _argv: list[str]) -> dict[str, Any]:
+    entry = entry_of(options.id)
+    freed = store.remove(entry.id)
+    return _done(options, f"Removed {entry.name}: {megabytes(freed)} freed.", id=entry.id, bytes=freed)
+
+
+def run_move(options: argparse.Namespace, _argv: list[str]) -> dict[str, Any]:
+    folder = store.move(options.folder, Progress(sys.stderr))
+    return _done(options, f"The models are in {folder} now.", folder=str(folder))
+
+
+def _agree(entry: Entry, options: argparse.Namespace) -> None:
+    """Ask whether the user accepts the licence, where that is needed and somebody can answer, or raise."""
+    if store.accepted(entry):
+        return
+    agreed = options.accept_licence
+    if not agreed and sys.stdin.isatty() and not options.json:
+        about = entry.licence
+        sys.stderr.write(f"{entry.name} comes with the {about.name}.\n{about.limits}\n{about.link}\nAccept it? [y/N] ")
+        sys.stderr.flush()
+        agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if agreed:
+        store.accept(entry)
+    store.require(entry)
+
+
+def _done(options: argparse.Namespace, text: str, **document: Any) -> dict[str, Any]:
+    if not options.json:
+        print(text)
+    return document
+
+
 def _row(model: dict[str, Any]) -> tuple[object, ...]:
-    size, memory = f"{model['size_mb'] / 1000:.1f} GB", f"{model['memory']['min_gb']:g} GB"
+    size, memory = megabytes(round(model["size_mb"] * 1e6)), f"{model['memory']['min_gb']:g} GB"
     return model["id"], _STATES[model["condition"]], size, memory, model["licence"], model["summary"]
+
+
+def add_options(command: argparse.ArgumentParser, finish: Any, parser_class: Any) -> None:
+    """The actions of ``models``; ``finish(parser, run)`` adds what every command has."""
+    actions = command.add_subparsers(required=True, metavar="ACTION", parser_class=parser_class)
+
+    def add(name: str, run: object, text: str, *, licence: bool = False) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if licence:
+            action.add_argument("--accept-licence", action="store_true", help="you have read and accept its licence")
+        finish(action, run)
+        return action
+
+    add("list", run_list, "the models there are")
+    add("download", run_download, "get a model, or go on with it", licence=True).add_argument("id", metavar="ID")
+    add("remove", run_remove, "remove a model").add_argument("id", metavar="ID")
+    add("verify", run_verify, "read every file of a model and compare").add_argument("id", metavar="ID")
+    text = "keep all models in another folder, on another disk perhaps"
+    add("move", run_move, text).add_argument("folder", type=Path, metavar="FOLDER")
+    action = add("add", run_add, "use a folder of yours, or a .safetensors or .gguf file", licence=True)
+    action.add_argument("id", metavar="ID", help="the model that it is")
+    action.add_argument("path", type=Path, metavar="PATH", help="a folder in diffusers' layout, or a denoiser's file")
+    action.add_argument("--part", default="", metavar="NAME", help="which denoiser a file is, where there are two")

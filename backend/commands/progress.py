@@ -72,7 +72,7 @@ class Progress:
 
 
 def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}{'s' if number != 1 else ''}"
+    return f"{number} {unit}{'s' if number != 1 and not unit.isupper() else ''}"  # MB has no plural
 
 
 def bar(name: str, done: int, total: int, elapsed_s: float) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from . import store
 from .catalogue import Entry, entries
 
-IDS = tuple(entry.id for entry in entries())
+IDS = ("builtin",)
+"""Those that the engine can load."""
 
 
 def catalogue(home: Path | None = None) -> list[dict[str, Any]]:

@@ -12,11 +12,14 @@ from ...protocol import ErrorKind, SkyloopError
 from ..catalogue import entry as entry_of
 from . import places, record
 from .check import check_folder
+from .getting import download
+from .keeping import move, remove, verify
 from .licences import accept, accepted, require
+from .local import add
 from .places import WEIGHTS, folder, root
 
-__all__ = ["WEIGHTS", "accept", "accepted", "check_folder", "condition", "folder", "installed", "require", "required",
-           "root", "single_files"]  # fmt: skip
+__all__ = ["WEIGHTS", "accept", "accepted", "add", "check_folder", "condition", "download", "folder", "installed",
+           "move", "remove", "require", "required", "root", "single_files", "verify"]  # fmt: skip
 
 
 def installed(model_id: str, home: Path | None = None) -> Path | None:

@@ -46,8 +46,17 @@ def check_folder(
     except _UnfitError as error:
         raise SkyloopError(kind, f"{error.args[0]}.", error.args[1]) from error
     for file in found:
-        check_header(file.resolve(), kind)
+        check_weights(file, kind)
     return found
+
+
+def check_weights(path: Path, kind: ErrorKind) -> None:
+    """Raise ``SkyloopError`` of that ``kind`` unless this is a safetensors file, as long as its header says."""
+    try:
+        check_header(path.resolve(), kind)
+    except SkyloopError as error:
+        reason = error.message.partition(": ")[2] or error.message
+        raise SkyloopError(kind, f"{path} cannot be read: {reason}", "Download or copy it again.") from error
 
 
 class _UnfitError(Exception):

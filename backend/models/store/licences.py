@@ -28,11 +28,9 @@ def accept(entry: Entry, home: Path | None = None) -> None:
 def require(entry: Entry, home: Path | None = None) -> None:
     """Raise ``bad_request`` that tells the licence's limits unless it was agreed to."""
     if not accepted(entry, home):
-        about = f"{entry.licence.limits} {entry.licence.link}".strip()
-        raise bad_request(
-            f"{entry.name} comes with the {entry.licence.name}, which you have not accepted: {about}",
-            "Read it; if you agree, add --accept-licence.",
-        )
+        text = f"{entry.name} comes with the {entry.licence.name}, which you have not accepted: {entry.licence.limits}"
+        where = f" at {entry.licence.link}" if entry.licence.link else ""
+        raise bad_request(text, f"Read it{where}; if you agree, add --accept-licence.")
 
 
 def _read(home: Path | None) -> dict[str, dict[str, str]]:
