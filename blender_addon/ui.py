@@ -8,6 +8,7 @@ from ..backend.protocol import SkyloopError
 from . import languages
 from .core.wrapping import wrapped
 
+USUAL_WIDTH = 292.0  # of the sidebar with its tabs, in pixels
 Mixin = bpy.types.Operator if TYPE_CHECKING else object  # Blender registers operators only, not what they share
 
 
@@ -54,6 +55,22 @@ def tr(text: str) -> str:
     return languages.sentence(text)
 
 
+def width_of(context: bpy.types.Context) -> float:
+    """Of the sidebar, as its content counts: in pixels at resolution scale 1, fewer where that is enlarged."""
+    region = context.region
+    if region is None:
+        return USUAL_WIDTH
+    width = float(region.width)
+    if region.type == "UI":
+        width = region.view2d.region_to_view(width, 0.0)[0] - region.view2d.region_to_view(0.0, 0.0)[0]
+    return width / context.preferences.system.ui_scale
+
+
+def is_narrow(context: bpy.types.Context) -> bool:
+    """Whether the names beside numbers would be cut; within the fields there is room for them."""
+    return width_of(context) < 0.95 * USUAL_WIDTH
+
+
 def paragraph(
     layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", beside: float = 0.0
 ) -> None:
@@ -61,9 +78,8 @@ def paragraph(
 
     ``beside`` is the width, in units of a button's height, that other things on the same line take.
     """
-    region, scale = context.region, context.preferences.system.ui_scale
     taken = 60.0 + 20.0 * (beside + (icon != "NONE"))
-    columns = max(20, int((region.width / scale - taken) / 6.0)) if region else 40
+    columns = max(20, int((width_of(context) - taken) / 6.0))
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(wrapped(tr(text), columns)):

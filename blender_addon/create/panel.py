@@ -10,7 +10,7 @@ from ..core.styles import EXAMPLES
 from ..explore.operators import SKYLOOP_OT_start_from_prompt
 from ..explore.panel import draw_try
 from ..sky.operators import SKYLOOP_OT_front_from_camera
-from ..ui import SkyloopPanel, paragraph, tr
+from ..ui import SkyloopPanel, is_narrow, paragraph, tr
 from . import catalogue
 from .operators import SKYLOOP_OT_choose_model, SKYLOOP_OT_fix, SKYLOOP_OT_generate, SKYLOOP_OT_use_prompt
 from .presets import PANELS as PRESETS
@@ -30,7 +30,8 @@ def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
     row.menu(SKYLOOP_MT_examples.bl_idname, text="", icon="DOWNARROW_HLT")
     draw_checks(column, context, found, "prompt")
     row = column.row(align=True)
-    row.prop(settings, "quality", expand=True)
+    sizes = row.grid_flow(row_major=True, columns=2, even_columns=True, align=True) if is_narrow(context) else row
+    sizes.prop(settings, "quality", expand=True)
     row.popover(SKYLOOP_PT_presets.__name__, text="", icon="PRESET")
     if settings.quality == "CUSTOM":
         column.prop(settings, "custom_width")
@@ -124,7 +125,7 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, found = self.layout, found_in(context)
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         for place, draw in (
             ("words", self.draw_words),

@@ -7,7 +7,7 @@ import bpy
 from .. import session
 from ..core.state import NOT_SET_UP
 from ..sky.operators import SKYLOOP_OT_front_from_camera
-from ..ui import SkyloopPanel, paragraph, tr
+from ..ui import SkyloopPanel, is_narrow, paragraph, tr
 from . import camera, edit, masks, painting, regions
 from . import operators as ops
 from . import paint_operators as paint
@@ -111,10 +111,12 @@ class SKYLOOP_PT_directions(_Steering, bpy.types.Panel):
         if active in found:
             self.draw_region(context, scene, active)
         column = layout.column(align=True)
-        column.use_property_split = True
+        column.use_property_split = not is_narrow(context)
         column.use_property_decorate = False
         column.prop(scene.skyloop.direct, "show_overlay")
-        column.prop(scene.skyloop.direct, "centre")
+        row = column.row()
+        row.use_property_split = True  # a choice has no room for its name
+        row.prop(scene.skyloop.direct, "centre")
 
     def draw_region(self, context: bpy.types.Context, scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
         settings, box = thing.skyloop, self.layout.box()
@@ -139,7 +141,7 @@ class SKYLOOP_PT_picture(_Steering, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, direct = self.layout, context.scene.skyloop.direct
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         layout.prop(direct, "photo", text="")
         if direct.photo_problem:

@@ -13,7 +13,7 @@ from .. import places, session
 from ..core.setup import BUSY_STAGES, Stage
 from ..core.wrapping import wrapped
 from ..running.operators import SKYLOOP_OT_cancel
-from ..ui import paragraph, tr
+from ..ui import paragraph, tr, width_of
 from .operators import (
     SKYLOOP_OT_allow_online,
     SKYLOOP_OT_bring_generator,
@@ -201,8 +201,7 @@ def _fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, val
     left.alignment, left.active = "RIGHT", False
     left.label(text=name)
     column = split.column(align=True)
-    region, scale = context.region, context.preferences.system.ui_scale
-    width = region.width / scale if region else 300.0
+    width = width_of(context)
     lines = wrapped(tr(value), max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
     column.scale_y = 1.0 if len(lines) == 1 else 0.8
     for line in lines:

@@ -5,7 +5,7 @@ import bpy
 from .. import session
 from ..core.state import NOT_SET_UP
 from ..languages import OWN
-from ..ui import SkyloopPanel, paragraph, tr
+from ..ui import SkyloopPanel, is_narrow, paragraph, tr
 from . import lamp, nodes, sequence, timeline, work, world
 from .film_operators import (
     SKYLOOP_OT_cancel_work,
@@ -47,7 +47,7 @@ class SKYLOOP_PT_world(SkyloopPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         sky = scene.world if world.is_sky(scene.world) else None
         if sky and sky.skyloop.missing:
             draw_missing(layout, context, sky)
@@ -114,7 +114,7 @@ class SKYLOOP_PT_look(SkyPanel, bpy.types.Panel):
     bl_label = "Look"
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.use_property_split = True
+        self.layout.use_property_split = not is_narrow(context)
         draw_sliders(self.layout, context.scene.world, "Tint", "Saturation", "Horizon Blur")
 
 
@@ -123,7 +123,7 @@ class SKYLOOP_PT_time(SkyPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         sky, record = scene.world, scene.world.skyloop
         column = layout.column(align=True)
@@ -151,7 +151,7 @@ class SKYLOOP_PT_hdr(SkyPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.operator(SKYLOOP_OT_find_sun.bl_idname, icon="LIGHT_SUN")
         names = ("Boost", "Boost Above", "Sun Focus", "Sun Yaw", "Sun Pitch", "Sun Size")
         draw_sliders(layout, context.scene.world, *names)
@@ -162,7 +162,7 @@ class SKYLOOP_PT_light(SkyPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, sky = self.layout, context.scene.world
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         self.draw_lamp(context, sky)
         if sky.skyloop.brightness:
             paragraph(layout, context, sentence(sky.skyloop.brightness), icon="LIGHTPROBE_SPHERE")

@@ -5,7 +5,7 @@ import bpy
 from .. import session
 from ..core.state import NOT_SET_UP
 from ..sky import world
-from ..ui import SkyloopPanel, paragraph, tr
+from ..ui import SkyloopPanel, is_narrow, paragraph, tr
 from . import preview
 from .operators import SKYLOOP_OT_vr_dismiss, SKYLOOP_OT_vr_preview, SKYLOOP_OT_vr_stop
 
@@ -36,8 +36,10 @@ class SKYLOOP_PT_vr(SkyloopPanel, bpy.types.Panel):
             if reason := preview.why_not():
                 paragraph(layout, context, f"{tr(reason)}.", icon="INFO")
         column = layout.column()
-        column.use_property_split, column.use_property_decorate = True, False
-        column.prop(chosen, "base")
+        column.use_property_split, column.use_property_decorate = not is_narrow(context), False
+        row = column.row()
+        row.use_property_split = True  # a choice has no room for its name
+        row.prop(chosen, "base")
         if chosen.base == "CENTRE":
             column.prop(chosen, "eye_height_m")
         column.prop(chosen, "heading_deg")

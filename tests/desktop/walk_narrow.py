@@ -1,4 +1,4 @@
-"""Every panel of the tab open at once, in a wide sidebar and in a narrow one, at a resolution scale."""
+"""Every panel of the tab open at once, in a wide sidebar, a narrow one, and enlarged in that; at a resolution scale."""
 
 from typing import Any
 
@@ -28,6 +28,11 @@ def walk() -> w.Walk:
         yield from drag_to(round(width * w.ARGS["scale"]))
         yield from w.show(name)
         w.note(**{f"{name}_width": w.region("UI").width})
+    region = w.region("UI")
+    with bpy.context.temp_override(window=w.window(), area=w.view3d(), region=region):
+        bpy.ops.view2d.zoom_in(zoomfacx=w.ARGS["enlarged"], zoomfacy=w.ARGS["enlarged"])  # as Ctrl and + do
+    yield from w.show("enlarged")
+    w.note(enlarged_width=region.view2d.region_to_view(region.width, 0)[0] - region.view2d.region_to_view(0, 0)[0])
 
 
 def panels() -> list[Any]:
