@@ -25,8 +25,8 @@ def decode_clip(vae: Any, latents: Tensor) -> Iterator[Tensor]:
 
     ``vae``: a diffusers ``AutoencoderKLWan``.
     """
-    mean, std = _statistics(vae, latents)
-    z = vae.post_quant_conv((latents[None] * std + mean).to(vae.dtype))
+    mean, scale = _statistics(vae, latents)
+    z = vae.post_quant_conv((latents[None] / scale + mean).to(vae.dtype))
     past = _no_past(vae.decoder)
     for k in range(z.shape[2]):
         frames = vae.decoder(z[:, :, k : k + 1], feat_cache=past, feat_idx=[0], first_chunk=k == 0)
@@ -46,17 +46,17 @@ def encode_clip(vae: Any, frames: Tensor) -> Tensor:
             x = patchify(x, patch_size=vae.config.patch_size)
         found.append(vae.encoder(x, feat_cache=past, feat_idx=[0]))
     z = vae.quant_conv(torch.cat(found, 2))[:, : vae.config.z_dim].float()
-    mean, std = _statistics(vae, z[0])
-    return ((z - mean) / std)[0]
+    mean, scale = _statistics(vae, z)
+    return ((z - mean) * scale)[0]
 
 
 def _statistics(vae: Any, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each latent channel, (1, C, 1, 1, 1)."""
+    """Mean, and one over the standard deviation, of each latent channel: (1, C, 1, 1, 1)."""
     config = vae.config
     mean, std = (
         like.new_tensor(values).reshape(1, -1, 1, 1, 1) for values in (config.latents_mean, config.latents_std)
     )
-    return mean, std
+    return mean, 1 / std
 
 
 def _no_past(half: nn.Module) -> list[Tensor | None]:
