@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -226,10 +226,9 @@ def _made(where: str, cls: Any, raw: dict[str, Any]) -> Any:
             value = raw[each.name]
             as_is = each.name in ("shape", "architecture")
             ready[each.name] = value if as_is else typed(f"{where}.{each.name}", types[each.name], value)
-    try:
-        return cls(**ready)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}.") from error
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise ValueError(f"{where}.{each.name} is missing.")
+    return cls(**ready)
 
 
 def _check(made: Entry) -> None:

@@ -110,7 +110,8 @@ class Case:
 
     def __init__(self, family: Family, pipe: Any, solvers: Sequence[tuple[Solver, Any]] = ()) -> None:
         """``pipe``: on the same parts. ``solvers``: of the engine, each with a scheduler that it equals."""
-        self.family, self.pipe, self.solvers = family, pipe, solvers
+        self.family: Any = family
+        self.pipe, self.solvers = pipe, solvers
         self.model = FoundationModel(family, TextCache())
         pipe.set_progress_bar_config(disable=True)
         spec = family.spec

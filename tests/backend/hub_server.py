@@ -162,4 +162,4 @@ def whole(handler: Handler, data: bytes, _start: int) -> None:
 
 def status(code: int, **headers: str) -> Trouble:
     """Nothing but a number."""
-    return lambda handler, _data, _start: handler.answer(code, **headers)
+    return lambda handler, _data, _start: handler.answer(code, b"", **headers)

@@ -543,7 +543,8 @@ def cli(
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = commands.main(["models", *arguments])
-        return code, *capsys.readouterr()
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     return run
 

@@ -13,7 +13,7 @@ import pytest
 from backend.engine import Engine
 from backend.media.stills import read_image
 from backend.media.video import probe, read_frames
-from backend.methods.skyloop import REFINE_SIGMA, plan, refine_schedule
+from backend.methods.skyloop import REFINE_SIGMA, plan, refine_levels
 from backend.pipeline import generate
 from backend.protocol import Event, GenerateRequest, SkyloopError
 from tests.oracle import SPEC, Oracle
@@ -114,11 +114,11 @@ def test_larger_sizes_start_small() -> None:
 
 def test_a_schedule_is_entered_where_it_is_promised() -> None:
     for steps in (4, 12, 30):
-        schedule = refine_schedule(Oracle(), steps)
-        assert schedule.sigmas[0] == REFINE_SIGMA
-        assert schedule.sigmas[-1] == 0
-        assert schedule.steps == max(2, round(steps / 4))
-        assert all(a > b for a, b in zip(schedule.sigmas, schedule.sigmas[1:], strict=False))
+        levels = refine_levels(Oracle(), steps)
+        assert levels[0] == REFINE_SIGMA
+        assert levels[-1] == 0
+        assert len(levels) == max(2, round(steps / 4)) + 1
+        assert all(a > b for a, b in zip(levels, levels[1:], strict=False))
 
 
 def test_cancelling_leaves_no_movie(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_few_step_models_take_the_steps_that_they_were_trained_on() -> None:
     """lightx2v's are Euler's method without guidance; FastWan's go up to fresh noise after each step."""
     fast = Wan(parts_of(tiny_parts()), entry_of("wan21-14b-4step", frames=3, cells=8))
     assert (fast.spec.solver, fast.spec.guidance, fast.spec.steps) == ("euler", 1.0, 4)
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=5.0)
+    scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=5.0)
     scheduler.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25])
     assert fast.levels.sigmas(4) == pytest.approx(scheduler.sigmas.tolist(), abs=1e-5)
     assert fast.levels.sigmas(2) == [fast.levels.sigmas(4)[k] for k in (0, 2, 4)]

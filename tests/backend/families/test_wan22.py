@@ -151,7 +151,7 @@ def test_fastwan_goes_up_to_fresh_noise_between_its_three_levels() -> None:
     family = Wan22Small(parts_of(small_parts()), entry_of("fastwan22-5b", frames=FRAMES, cells=CELLS))
     assert (family.spec.solver, family.spec.guidance) == ("renoise", 1.0)
     assert family.levels.sigmas(3) == pytest.approx([1.0, 0.757, 0.522, 0.0])
-    scheduler = FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)
+    scheduler: Any = FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)
     scheduler.set_timesteps(sigmas=[1.0, 0.757, 0.522])
     x, out = torch.randn(2, 1, 48, FRAMES, CELLS, CELLS)
     theirs = scheduler.step(out, scheduler.timesteps[0], x, generator=torch.Generator().manual_seed(4)).prev_sample
