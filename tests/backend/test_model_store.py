@@ -6,7 +6,9 @@ import errno
 import importlib
 import json
 import os
+import signal
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -335,7 +337,7 @@ def test_a_gated_model_without_a_token_says_how_to_get_one(hub: Hub, monkeypatch
     assert "Bearer hf_secret" in hub.tokens
 
 
-@pytest.mark.parametrize(("code", "words"), [(401, "account"), (403, "account"), (404, "not at")])
+@pytest.mark.parametrize(("code", "words"), [(401, "account"), (403, "account"), (404, "no longer")])
 def test_what_nobody_may_have_or_nobody_has_is_told_at_once(hub: Hub, code: int, words: str) -> None:
     hub.troubles = [status(code)] * 5
     assert words in refused(lambda: store.download("tiny", nothing)).message
@@ -356,6 +358,9 @@ def test_a_repository_that_changed_is_told(hub: Hub) -> None:
     hub.repos["org/tiny"].files = {n: d for n, d in tiny().items() if not n.startswith("vae/")}
     error = refused(lambda: store.download("tiny", nothing))
     assert "vae/*" in error.message and "Update Skyloop" in error.hint
+    hub.repos["org/gone"] = hub.repos.pop("org/tiny")
+    assert "not at" in refused(lambda: store.download("tiny", nothing)).message
+    hub.repos["org/tiny"] = hub.repos.pop("org/gone")
     hub.repos["org/tiny"].files = tiny() | {"vae/../../../evil.json": b"{}", "vae//etc/evil.json": b"{}"}
     folder = store.download("tiny", nothing)
     assert content(folder).keys() == tiny().keys()
@@ -435,6 +440,41 @@ def test_moving_to_another_disk_can_be_cancelled_and_gone_on_with(
     assert store.move(tmp_path / "disk", nothing) == tmp_path / "disk"
     assert store.installed("tiny") == tmp_path / "disk" / "tiny"
     assert content(tmp_path / "disk" / "tiny") == tiny()
+
+
+SCRIPT = """
+import importlib, os, sys
+catalogue = importlib.import_module("backend.models.catalogue")
+catalogue.FILE = type(catalogue.FILE)(sys.argv[1])
+from backend import commands
+commands.models.enter_runtime = lambda _: None
+sys.exit(commands.main(["models", "download", "tiny"]))
+"""
+
+
+def test_ctrl_c_ends_it_at_once_and_the_next_run_goes_on(hub: Hub, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text(CATALOGUE)
+    environ = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "SKYLOOP_PROGRESS": "lines"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "catalogue.toml")]
+    root = Path(__file__).parents[2]
+    hub.troubles = [stall]
+    big = tiny() | {VAE: tensors(4, 3 << 20)}
+    hub.repos["org/tiny"] = Repo(dict(sorted(big.items(), key=lambda item: item[0] != VAE)))
+    process = subprocess.Popen(command, cwd=root, env=environ, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    part = store.folder("tiny") / f"{VAE}.part"
+    while not part.exists() or part.stat().st_size < 1 << 20:
+        assert process.poll() is None, process.stderr.read()
+        hub.stop.wait(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130 and said.endswith("skyloop: Cancelled.\n") and "Traceback" not in said
+    assert said.startswith("skyloop: Downloading: 3 MB\n")
+    hub.ranges.clear()
+    again = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    assert hub.ranges[0].startswith("bytes=1"), "it went on behind the first megabyte"
+    assert content(store.folder("tiny")) == big
 
 
 # --- the user's own --------------------------------------------------------------------------------------------------

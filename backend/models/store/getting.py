@@ -18,7 +18,7 @@ from ...runtime.lock import locked
 from ..catalogue import Entry
 from ..catalogue import entry as entry_of
 from . import fetch, hub, licences, places, record
-from .check import check_folder
+from .check import check_folder, check_weights
 from .meter import Meter, Progress, Tell
 from .record import File, Record
 
@@ -78,6 +78,8 @@ class _Job:
         files = tuple(replace(f, sha256=f.sha256 or digests.get(f.path, "")) for f in known.files)
         alone = {part for single in self.entry.single for part in single.parts} | {own.part for own in known.own}
         check_folder(self.folder, self.entry, without=alone)
+        for name in [*(s.file for s in self.entry.single), *(lora.file for lora in self.entry.lora)]:
+            check_weights(self.folder / name, ErrorKind.MISSING_MODEL)
         record.write(self.folder, replace(known, state=record.READY, files=files))
         return self.folder
 

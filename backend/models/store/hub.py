@@ -77,6 +77,9 @@ def plain_words(entry: Entry, repo: str) -> Iterator[None]:
         raise bad_request(text, "Unset it, or use a folder that you have: models add ID FOLDER.") from error
     except errors.GatedRepoError as error:
         raise _gated(entry, page) from error
+    except errors.RepositoryNotFoundError as error:  # the hub does not tell strangers which of the two it is
+        text = f"{repo} is not at {host()}, or not for everybody."
+        raise bad_request(text, f"Update Skyloop; or see {page}, and set HF_TOKEN.") from error
     except errors.HfHubHTTPError as error:
         raise _refused(entry, repo, page, error.response.status_code) from error
     except (HTTPError, ValueError) as error:
@@ -183,8 +186,9 @@ def _refused(entry: Entry, repo: str, page: str, status: int) -> SkyloopError:
             return bad_request(f"{host()} does not accept your token for {repo}.", "Renew HF_TOKEN, or unset it.")
         return bad_request(f"{host()} lets nobody without an account have {repo}.", f"See {page}, then set HF_TOKEN.")
     if status == 404:
-        text = f"{repo} is not at {host()}, or no longer the part that is needed."
-        return SkyloopError(ErrorKind.INTERNAL, text, "Update Skyloop; a mirror may lack it: unset HF_ENDPOINT.")
+        text = f"{host()} no longer has the files of {repo} that the download began with, or never had them."
+        hint = f"Begin anew with: models remove {entry.id}; a mirror may lack them: unset HF_ENDPOINT."
+        return SkyloopError(ErrorKind.INTERNAL, text, hint)
     if status == 429:
         return SkyloopError(
             ErrorKind.INTERNAL, f"{host()} asks for a pause.", "Start again in some minutes: it goes on."
