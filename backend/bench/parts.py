@@ -1,0 +1,262 @@
+"""What is measured of foundation models; each part yields what it found, one measurement at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..canvas import Canvas
+from ..denoise import Schedule, denoise
+from ..fields import Fields
+from ..film import Film
+from ..models import loading
+from ..models.memory_plan import Plan, Rung
+from ..models.placement import compute_dtype
+from ..models.tuning import compiled, faster
+from ..protocol import SkyloopError
+from ..render import source_of
+from ..sizes import window_of
+from . import gauges
+from .networks import MODELS, the_entry
+from .subject import Subject, bare, canvas_of, sizes_of, subject
+
+Found = Iterator[dict[str, Any]]
+SIZES = (1024, 4096, 8192)
+LIMITS_GB = (8, 12, 16, 24)
+_BATCHES, _TILES = 3, 2
+
+
+@dataclass(frozen=True)
+class Bench:
+    """``ends``: of ``time.monotonic``, when to stop; nothing is begun that is known not to be done by then."""
+
+    device: torch.device
+    tiny: bool
+    ends: float
+
+    @property
+    def left(self) -> float:
+        return self.ends - time.monotonic()
+
+    def latents(self, found: Subject) -> int:
+        """Of a loop whose windows are as long as the model's own, or if that is long, half as long."""
+        spec = found.model.spec
+        return max(spec.least_frames, spec.frames // 2) if spec.lead else spec.frames
+
+    def sigmas(self, found: Subject) -> list[float]:
+        return found.model.sigmas(found.entry.preset.steps)
+
+
+def rate(bench: Bench, _name: str) -> Found:
+    """What the card multiplies at best."""
+    dtype = compute_dtype(bench.device)
+    yield {"tflops": gauges.matmul_rate(bench.device, dtype) / 1e12, "dtype": str(dtype)}
+
+
+# --- the denoiser alone
+
+
+def forward(bench: Bench, name: str) -> Found:
+    """One evaluation as the engine makes it, in several ways, against the rate of matrix products."""
+    best = next(rate(bench, name))["tflops"]
+    found = subject(name, bench.device, tiny=bench.tiny)
+    frames = found.model.spec.frames
+    operations = gauges.operations(bare(found, 1, frames, guided=found.guided))
+
+    def taken(how: str, windows: int) -> dict[str, Any]:
+        call = bare(found, windows, frames, guided=found.guided)
+        with gauges.peaks(bench.device) as peak:
+            once = gauges.seconds(call, bench.device, runs=1, warm=1)
+            runs = 1 if once > 2 else 3
+            each = gauges.seconds(call, bench.device, runs=runs, warm=0) / windows
+        tflops = operations / each / 1e12
+        facts = {"how": how, "windows": windows, "seconds": each, "tflop": operations / 1e12, "tflops": tflops}
+        return facts | {"share": tflops / best, **peak}
+
+    yield taken("as loaded", 1)
+    yield taken("as loaded", 2)
+    with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION,
+                      SDPBackend.MATH], set_priority=True):  # fmt: skip
+        yield taken("cuDNN attention first", 1)
+    faster(found.denoiser)
+    torch.backends.cudnn.benchmark = bench.device.type == "cuda"
+    yield taken("channels last, tuned convolutions", 1)
+    if bench.device.type == "cuda" and bench.left > 90:
+        start = time.perf_counter()
+        compiled(found.denoiser)
+        bare(found, 1, frames, guided=found.guided)()
+        gauges.settle(bench.device)
+        yield {"how": "compiling", "seconds": time.perf_counter() - start}
+        yield taken("compiled", 1)
+        if bench.left > 60:
+            yield taken("compiled", 2)
+    found.close()
+
+
+# --- the engine around it
+
+
+def engine(bench: Bench, name: str) -> Found:
+    """Seconds of two steps of a whole sky over those of as many bare calls, at the batch that the planner chooses."""
+    found = subject(name, bench.device, tiny=bench.tiny)
+    faster(found.denoiser)
+    spec = found.model.spec
+    canvas = canvas_of(found, 256 if bench.tiny else 2048, bench.latents(found))
+    frames = window_of(canvas.frames, True, spec)
+    scale = found.entry.preset.guidance
+    schedule = Schedule(bench.sigmas(found)[:3], [scale, scale])
+    call = bare(found, spec.window_batch, frames, guided=found.guided)
+    each = gauges.seconds(call, bench.device, runs=2, warm=1)
+
+    def batches(model: Any) -> tuple[float, list[int]]:
+        """Seconds, and evaluations of each batch."""
+        work, start = _copy(canvas), time.perf_counter()
+        fresh = partial(_copy, canvas)
+        steps = denoise(model, work, found.prompts, schedule, fresh=lambda: fresh().latents)
+        evaluated = [p.evaluations for p in steps if p.evaluations]
+        gauges.settle(bench.device)
+        return time.perf_counter() - start, evaluated
+
+    taken, evaluated = batches(found.model)
+    hollow, _ = batches(_Hollow(found))
+    bare_s = sum(evaluated) / (spec.window_batch * (2 if found.guided else 1)) * each
+    yield {
+        "windows_at_once": spec.window_batch, "frames": frames, "batches": len(evaluated), "engine_s": taken,
+        "bare_s": bare_s, "ratio": taken / bare_s, "bare_batch_s": each, "host_s": hollow,
+    }  # fmt: skip
+    found.close()
+
+
+class _Hollow:
+    """A model that predicts nothing: for how long the engine takes besides."""
+
+    def __init__(self, found: Subject) -> None:
+        self.spec, self.device, self.halo = found.model.spec, torch.device("cpu"), found.model.halo
+
+    def predict(self, x: Tensor, *_: Any) -> Tensor:
+        return x
+
+
+def _copy(canvas: Canvas) -> Canvas:
+    return replace(canvas, latents=[z.clone() for z in canvas.latents])
+
+
+# --- memory
+
+
+def peak(bench: Bench, name: str) -> Found:
+    """The most memory of the card at several sizes: of the first window batches of a step, which are all alike, and of
+    decoding the first tiles."""
+    found = subject(name, bench.device, tiny=bench.tiny)
+    for width in (256, 512) if bench.tiny else SIZES:
+        yield {"width": width, **_some_work(bench, found, width)}
+    found.close()
+
+
+def _some_work(bench: Bench, found: Subject, width: int) -> dict[str, Any]:
+    """Memory and seconds of a few window batches of a sky of ``width`` pixels, and of decoding a few tiles of it."""
+    canvas = canvas_of(found, width, bench.latents(found))
+    scale, sigmas = found.entry.preset.guidance, bench.sigmas(found)
+    facts: dict[str, Any] = {}
+    with gauges.peaks(bench.device) as most:
+        start = time.perf_counter()
+        steps = denoise(found.model, canvas, found.prompts, Schedule(sigmas[:2], [scale]))
+        with closing(steps):
+            for number, _ in enumerate(steps):
+                if number + 1 == _BATCHES:
+                    break
+        gauges.settle(bench.device)
+        facts["denoise_s"] = time.perf_counter() - start
+    facts["denoise_peak_mb"] = most.get("peak_mb", 0.0)
+    with gauges.peaks(bench.device) as most:
+        start = time.perf_counter()
+        source = source_of(found.model, canvas, range(2), Fields())
+        if isinstance(source, Film):
+            pieces = source.develop()
+            with closing(pieces), torch.inference_mode():
+                next(pieces, None)
+        gauges.settle(bench.device)
+        facts["decode_s"] = time.perf_counter() - start
+    facts["decode_peak_mb"] = most.get("peak_mb", 0.0)
+    return facts | {"peak_mb": max(facts["denoise_peak_mb"], facts["decode_peak_mb"])}
+
+
+def limits(bench: Bench, name: str) -> Found:
+    """Whether the planner's layout works under artificial limits: some window batches and tiles with all parts."""
+    entry, before = the_entry(MODELS[name], tiny=bench.tiny), None
+    for gigabytes in LIMITS_GB:
+        facts: dict[str, Any] = {"limit_gb": gigabytes, "catalogue_min_gb": entry.memory.min_gb}
+        with gauges.limited(bench.device, gigabytes):
+            sizes = sizes_of(name, bench.device, tiny=bench.tiny)
+            try:
+                plan = _planned(bench, entry, sizes, gigabytes)
+            except SkyloopError as error:
+                yield facts | {"refused": error.line}
+                continue
+            facts |= plan.to_json()
+            if (plan.rung, plan.window_batch) == before:
+                yield facts | {"as": "the limit before"}
+                continue
+            before = plan.rung, plan.window_batch
+            try:
+                found = subject(name, bench.device, tiny=bench.tiny, plan=plan)
+                yield facts | {"completed": True, **_some_work(bench, found, 256 if bench.tiny else 1024)}
+                found.close()
+            except (RuntimeError, SkyloopError) as error:
+                yield facts | {"completed": False, "error": str(error)[:300]}
+            found = None
+            gauges.free(bench.device)
+
+
+def _planned(bench: Bench, entry: Any, sizes: Any, gigabytes: float) -> Plan:
+    if bench.device.type == "cuda":
+        return loading.planned(entry, sizes, bench.device)
+    rungs = dict(zip(LIMITS_GB, (Rung.LEAVES, Rung.BLOCKS, Rung.SWAPPED, Rung.RESIDENT), strict=True))
+    return Plan(rung=rungs[int(gigabytes)], window_batch=1, device_bytes=0, host_bytes=0)  # to see that they run
+
+
+# --- loops
+
+
+def closure(bench: Bench, name: str) -> Found:
+    """How far the frames at a loop's join are from those of an endless loop, by how many latents of its other end are
+    decoded before them. Random weights, which mix the past in more than trained ones do."""
+    found = subject(name, bench.device, tiny=bench.tiny)
+    model, spec = found.model, found.model.spec
+    ring, cells = 8, 4 if bench.tiny else 16
+    z = torch.randn(spec.channels, ring, cells, cells, generator=torch.Generator().manual_seed(2))
+    after, t = spec.around[1], spec.time_ratio
+
+    def decoded(before: int) -> Tensor:
+        index = torch.arange(-before, ring + after) % ring
+        frames = torch.cat([piece.cpu() for piece in model.decode_clip(z[:, index])])
+        first = spec.lead + t * (before - spec.lead) if before else 0
+        return frames[first : first + t * ring]
+
+    endless = decoded(2 * ring)
+    scale = float(endless.std())
+    steps = (endless - endless.roll(1, 0)).abs().mean((1, 2, 3))
+    for before in range(spec.lead, 13 if not bench.tiny else 3):
+        close = decoded(before)
+        error = (close - endless).abs().mean((1, 2, 3))
+        step = float((close[0] - close[-1]).abs().mean())
+        yield {
+            "before": before, "around": list(spec.around), "first_frame": float(error[0]) / scale,
+            "first_latent": float(error[:t].mean()) / scale, "worst": float(error.max()) / scale,
+            "loop": step / float(steps.median()),
+        }  # fmt: skip
+    found.close()
+
+
+PARTS: dict[str, Callable[[Bench, str], Found]] = {
+    "forward": forward, "engine": engine, "limits": limits, "peak": peak, "closure": closure,
+}  # fmt: skip
+"""By name, the most important first; ``sides`` is in :mod:`.sides`."""
