@@ -104,10 +104,17 @@ def _append(entry: Entry, file: File, part: Path, had: int, on_bytes: Tell) -> S
             return error
         except OSError as error:
             if error.errno is not None:
-                raise write_error(error, part) from error
+                raise _write_error(error, part) from error
             text = f"{file.name} of {file.repo} comes cut short."  # http_get's own complaint has no number
             return SkyloopError(ErrorKind.INTERNAL, text, "Start again later: it goes on where it stopped.")
     return None
+
+
+def _write_error(error: OSError, part: Path) -> SkyloopError:
+    found = write_error(error, part)
+    if found.kind is ErrorKind.DISK_FULL:
+        found.hint = "Free some space, or keep the models on another disk: models move FOLDER. Then start again."
+    return found
 
 
 class _Told:
