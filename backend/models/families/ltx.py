@@ -104,8 +104,7 @@ class Ltx(Family):
         place = torch.stack([axis.flatten() for axis in grid]).float()
         place[0] = (place[0] * self.spec.time_ratio + 1 - self.spec.time_ratio).clamp(min=0)
         place[1:] *= self.spec.ratio
-        steps = torch.tensor([max(v.frame_step_s, _LEAST_STEP_S) for v in views], device=x.device)
-        return torch.stack([torch.stack([place[0] * step, *place[1:]]) for step in steps])
+        return torch.stack([torch.stack([place[0] * pace(v), *place[1:]]) for v in views])
 
     def away(self, view: View) -> View:
         return view._replace(frame_step_s=view.avoid_step_s) if view.avoid_step_s else view
@@ -132,6 +131,11 @@ class Ltx(Family):
         return (vae.encode(video(frames).to(vae.dtype)).latent_dist.mode()[0].float() - mean) / std
 
 
+def pace(view: View) -> float:
+    """The seconds between frames that the denoiser is told."""
+    return max(view.frame_step_s, _LEAST_STEP_S)
+
+
 def with_given(x: Tensor, timestep: float, views: Sequence[View]) -> tuple[Tensor, Tensor]:
     """Windows ``x`` (N, C, f, h, w) with what is given of their first latent put in, and the timestep of each token,
     (N, f h w): 0 where it is known. (N, 1) where nothing is given."""
@@ -148,18 +152,23 @@ def with_given(x: Tensor, timestep: float, views: Sequence[View]) -> tuple[Tenso
 
 @contextlib.contextmanager
 def circular(rope: Any, columns: int, ratio: int) -> Iterator[None]:
-    """Within it, the positions of a ``LTXVideoRotaryPosEmbed`` go around in windows of that many ``columns`` of cells
-    that are ``ratio`` pixels wide: see :func:`.wan.circular`, which does the same."""
+    """Within it, the positions of a rotary embedding (of LTX-2 too) go around in windows of that many ``columns`` of
+    cells that are ``ratio`` pixels wide: see :func:`.wan.circular`, which does the same."""
     frequency = rope.theta ** torch.linspace(0, 1, rope.dim // 6) * (math.pi * ratio / rope.base_width)  # a column
     turns = (frequency * (columns / (2 * math.pi))).round()
+    split = getattr(rope, "rope_type", "interleaved") == "split"
+
+    def of_width(table: Tensor, values: Tensor) -> Tensor:
+        """The table with its numbers for the width replaced. The axes take turns, with pairs of equal numbers each or,
+        split over the heads, with single ones; ahead is what the size leaves over."""
+        flat, each = (table.transpose(1, 2).flatten(2), 1) if split else (table.clone(), 2)
+        flat[..., -3 * each * len(turns) :].unflatten(2, (-1, 3, each))[..., 2, :] = values[..., None]
+        return flat.unflatten(2, (table.shape[1], -1)).transpose(1, 2) if split else flat
 
     def turned(_: Any, __: Any, out: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        at = torch.arange(out[0].shape[1]) % columns
-        angles = (at[:, None] * turns * (2 * math.pi / columns)).to(out[0].device)[..., None]
-        for table, values in zip(out, (angles.cos(), angles.sin()), strict=True):
-            # The axes take turns, each with pairs of equal numbers; ahead is what the size leaves over.
-            table[..., rope.dim % 6 :].unflatten(2, (-1, 3, 2))[..., 2, :] = values
-        return out
+        cells = torch.arange(out[0].shape[2 if split else 1]) % columns
+        angles = (cells[:, None] * turns * (2 * math.pi / columns)).to(out[0].device)
+        return of_width(out[0], angles.cos()), of_width(out[1], angles.sin())
 
     handle = rope.register_forward_hook(turned)
     try:
