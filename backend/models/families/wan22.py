@@ -57,7 +57,7 @@ class Wan22Experts(Wan):
 
     def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
         part, other = "transformer", "transformer_2"
-        if timestep < self.entry.preset.boundary * self.levels.timesteps:
+        if timestep < self.levels.native(self.entry.preset.boundary)[1]:
             part, other = other, part
         self.parts.release(other)
         return self.denoised(part, x, x.new_full((len(x),), timestep), texts)

@@ -1,0 +1,223 @@
+"""LoRA files in every form that is in use change a tiny network as they should; others are refused with a reason."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import LTXVideoTransformer3DModel, WanTransformer3DModel
+from safetensors.torch import save_file
+from torch import Tensor
+
+from backend.models import loras
+from backend.models.catalogue import entry
+from backend.protocol import ErrorKind, SkyloopError
+from tests.backend.conformance import ready
+from tests.backend.families.test_wan import TINY
+
+RANK, WIDTH = 3, 24
+LAYERS = {  # of the network -> as Wan's authors call them, and what goes in and out
+    "attn1.to_q": ("self_attn.q", WIDTH, WIDTH),
+    "attn1.to_out.0": ("self_attn.o", WIDTH, WIDTH),
+    "attn2.to_k": ("cross_attn.k", WIDTH, WIDTH),
+    "ffn.net.0.proj": ("ffn.0", WIDTH, 32),
+    "ffn.net.2": ("ffn.2", 32, WIDTH),
+}
+
+
+def network() -> Any:
+    torch.manual_seed(0)
+    return ready(transformer=WanTransformer3DModel(**TINY))["transformer"]
+
+
+def changes() -> dict[str, tuple[Tensor, Tensor]]:
+    """Down and up of each layer of the network that is changed."""
+    generator = torch.Generator().manual_seed(2)
+    return {
+        f"blocks.{block}.{mine}": (
+            torch.randn(RANK, wide, generator=generator) / 5,
+            torch.randn(out, RANK, generator=generator) / 5,
+        )
+        for block in range(2)
+        for mine, (_, wide, out) in LAYERS.items()
+    }
+
+
+def authors(layer: str) -> str:
+    blocks, number, mine = layer.split(".", 2)
+    return f"{blocks}.{number}.{LAYERS[mine][0]}"
+
+
+def as_diffusers(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    return {f"transformer.{layer}.lora_A.weight": down, f"transformer.{layer}.lora_B.weight": up}
+
+
+def as_bare(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    return {f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}
+
+
+def as_comfy(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    name = f"diffusion_model.{authors(layer)}"
+    return {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+
+
+def as_comfy_with_scale(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    """The scale of a half is made up for by the numbers."""
+    name = f"diffusion_model.{authors(layer)}"
+    alpha = torch.tensor(RANK / 2)
+    return {f"{name}.lora_down.weight": down * 2, f"{name}.lora_up.weight": up, f"{name}.alpha": alpha}
+
+
+def as_diffsynth(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    name = authors(layer)
+    return {f"{name}.lora_A.default.weight": down, f"{name}.lora_B.default.weight": up}
+
+
+def as_panowan(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    return {f"pipe.dit.{key}": tensor for key, tensor in as_diffsynth(down, up, layer).items()}
+
+
+def as_kohya(down: Tensor, up: Tensor, layer: str) -> dict[str, Tensor]:
+    name = f"lora_unet_{authors(layer).replace('.', '_')}"
+    alpha = torch.tensor(RANK / 2)
+    return {f"{name}.lora_down.weight": down * 2, f"{name}.lora_up.weight": up, f"{name}.alpha": alpha}
+
+
+FORMS = [as_diffusers, as_bare, as_comfy, as_comfy_with_scale, as_diffsynth, as_panowan, as_kohya]
+Form = Callable[[Tensor, Tensor, str], dict[str, Tensor]]
+
+
+def file_of(folder: Path, form: Form = as_diffusers, name: str = "style", **notes: str) -> Path:
+    state: dict[str, Tensor] = {}
+    for layer, (down, up) in changes().items():
+        state |= form(down, up, layer)
+    return written(folder / f"{name}.safetensors", state, **notes)
+
+
+def written(path: Path, state: dict[str, Tensor], **notes: str) -> Path:
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, path, notes or None)
+    return path
+
+
+def weights(of: Any) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in of.named_parameters()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_file_makes_the_same_change(form: Form, tmp_path: Path) -> None:
+    plain, changed = weights(network()), weights(loras.apply(network(), [(file_of(tmp_path, form), 0.5)]))
+    assert plain.keys() == changed.keys()  # nothing lies beside the weights
+    for name, weight in plain.items():
+        layer = name.removesuffix(".weight")
+        down, up = changes().get(layer, (torch.zeros(1, 1), torch.zeros(1, 1)))
+        wanted = weight + 0.5 * (up @ down) if layer in changes() else weight
+        assert torch.allclose(changed[name], wanted, atol=1e-6), name
+
+
+def test_several_files_add_up_and_a_strength_of_zero_is_none(tmp_path: Path) -> None:
+    one, two = file_of(tmp_path, name="one"), file_of(tmp_path, as_comfy, name="two")
+    both = weights(loras.apply(network(), [(one, 0.25), (two, 0.5), (one, 0.0)]))
+    together = weights(loras.apply(network(), [(one, 0.75)]))
+    assert all(torch.allclose(both[name], weight, atol=1e-6) for name, weight in together.items())
+
+
+def test_the_other_way_round_it_takes_the_change_away(tmp_path: Path) -> None:
+    file, plain = file_of(tmp_path), weights(network())
+    back = weights(loras.apply(network(), [(file, 1.0), (file, -1.0)]))
+    assert all(torch.allclose(back[name], weight, atol=1e-6) for name, weight in plain.items())
+
+
+def refused(match: str, call: Callable[[], Any]) -> SkyloopError:
+    with pytest.raises(SkyloopError, match=match) as caught:
+        call()
+    assert caught.value.kind is ErrorKind.BAD_REQUEST and caught.value.hint
+    return caught.value
+
+
+def test_a_file_for_another_model_says_for_which(tmp_path: Path) -> None:
+    name = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    down, up = torch.randn(RANK, 320), torch.randn(320, RANK)
+    state = {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    file, before = written(tmp_path / "sd.safetensors", state), weights(net := network())
+    refused("changes no layer .* looks made for Stable Diffusion", lambda: loras.apply(net, [(file, 1.0)]))
+    assert all(torch.equal(before[key], value) for key, value in weights(net).items())
+    refused("is a LoRA for Stable Diffusion, and Wan 2.1 1.3B", lambda: loras.check(file, entry("wan21-1.3b")))
+    loras.check(file, entry("animatediff"))
+
+
+def test_a_file_for_a_larger_model_says_so(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "big.safetensors", as_comfy(torch.randn(RANK, 40), torch.randn(40, RANK), "blocks.0.attn1.to_q")
+    )
+    refused(
+        "another size: in blocks.0.attn1.to_q it is 40 wide, this model 24",
+        lambda: loras.apply(network(), [(file, 1.0)]),
+    )
+
+
+def test_what_does_not_fit_of_a_file_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    down, up = torch.randn(RANK, WIDTH), torch.randn(WIDTH, RANK)
+    state = as_diffusers(down, up, "blocks.0.attn1.to_q") | as_diffusers(down + 0, up + 0, "blocks.7.attn1.to_q")
+    file, plain = written(tmp_path / "deep.safetensors", state), weights(network())
+    with caplog.at_level(logging.WARNING, "backend"):
+        changed = weights(loras.apply(network(), [(file, 1.0)]))
+    assert "deep.safetensors: 1 of its layers" in caplog.text
+    assert [name for name in plain if not torch.equal(plain[name], changed[name])] == ["blocks.0.attn1.to_q.weight"]
+
+
+def test_pickles_and_whole_models_are_refused(tmp_path: Path) -> None:
+    wan = entry("wan21-1.3b")
+    pickle = tmp_path / "latest-lora.ckpt"
+    pickle.write_bytes(b"\x80\x04.")
+    assert "convert" in refused("not in the .safetensors format", lambda: loras.check(pickle, wan)).hint
+    model = written(tmp_path / "model.safetensors", {"blocks.0.attn1.to_q.weight": torch.randn(4, 4)})
+    refused("has no LoRA layers", lambda: loras.check(model, wan))
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(file_of(tmp_path).read_bytes()[:-50])
+    refused("cannot be read", lambda: loras.check(torn, wan))
+
+
+@pytest.mark.parametrize(
+    ("key", "families"),
+    [
+        ("lora_unet_blocks_3_cross_attn_k.lora_down.weight", "wan"),
+        ("diffusion_model.blocks.3.ffn.0.lora_A.weight", "wan"),
+        ("transformer.blocks.3.attn2.to_k.lora_A.weight", "wan"),
+        ("diffusion_model.transformer_blocks.3.attn1.to_k.lora_A.weight", "ltx"),
+        ("diffusion_model.transformer_blocks.3.audio_attn1.to_k.lora_A.weight", "ltx2"),
+        ("transformer.visual_transformer_blocks.1.self_attention.to_query.lora_A.weight", "kandinsky5"),
+        ("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight", "animatediff"),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", None),
+        ("diffusion_model.double_blocks.3.img_attn_qkv.lora_A.weight", "hunyuan15"),
+    ],
+)
+def test_whom_a_file_is_for_is_seen_in_its_names(key: str, families: str | None) -> None:
+    found = loras.looks_made_for([key])
+    assert (found is None) == (families is None)
+    assert found is None or families in found[0]
+
+
+def test_a_file_for_ltx_in_comfys_form_changes_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tiny = LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
+        num_layers=1, caption_channels=32,
+    )  # fmt: skip
+    layer = "transformer_blocks.0.attn1.to_q"
+    down, up = torch.randn(RANK, 16), torch.randn(16, RANK)
+    state = {f"diffusion_model.{layer}.lora_A.weight": down, f"diffusion_model.{layer}.lora_B.weight": up}
+    before = weights(tiny)
+    after = weights(loras.apply(tiny, [(written(tmp_path / "ltx.safetensors", state), 1.0)]))
+    assert torch.allclose(after[f"{layer}.weight"], before[f"{layer}.weight"] + up @ down, atol=1e-5)
+
+
+def test_only_its_own_notes_make_a_file_one_for_whole_panoramas(tmp_path: Path) -> None:
+    wan = entry("wan21-1.3b")
+    plain = file_of(tmp_path, as_panowan, "latest-360")
+    noted = file_of(tmp_path, as_panowan, "noted", **{"modelspec.description": "360° panoramas"})
+    assert loras.panorama(wan, [plain]) is None
+    assert loras.panorama(wan, [plain, noted]) == (56, 112)
