@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from .hub_server import Hub, Repo, corrupt, cut, stall, status, whole
 pytest.importorskip("huggingface_hub")
 catalogue = importlib.import_module("backend.models.catalogue")
 
+ROOT = Path(__file__).parents[2]
 CATALOGUE = """
 [family.builtin]
 denoiser = ""
@@ -86,6 +88,16 @@ like = "tiny"
 repo = "org/half"
 files = ["model_index.json", "scheduler/*", "text_encoder/*", "tokenizer/*", "transformer/*", "vae/*"]
 variant = "fp16"
+[[model]]
+id = "tiny-single"
+like = "tiny"
+single = [{ file = "all.safetensors", parts = ["transformer", "vae"] }]
+[[model.source]]
+repo = "org/tiny"
+files = ["model_index.json", "scheduler/*", "text_encoder/*", "tokenizer/*", "*/config.json"]
+[[model.source]]
+repo = "org/single"
+files = ["all.safetensors"]
 [[model]]
 id = "other"
 like = "tiny"
@@ -442,6 +454,20 @@ def test_moving_to_another_disk_can_be_cancelled_and_gone_on_with(
     assert content(tmp_path / "disk" / "tiny") == tiny()
 
 
+def test_a_model_whose_weights_are_one_file(hub: Hub) -> None:
+    hub.repos["org/single"] = Repo({"all.safetensors": b"x" * 5000})
+    error = refused(lambda: store.download("tiny-single", nothing))  # whole, and no model: what the hub has is wrong
+    assert error.kind is ErrorKind.MISSING_MODEL and "all.safetensors" in error.message
+    assert store.installed("tiny-single") is None
+    store.remove("tiny-single")
+    hub.repos["org/single"] = Repo({"all.safetensors": tensors(6)})
+    folder = store.download("tiny-single", nothing)
+    whole = folder / "all.safetensors"
+    assert store.single_files("tiny-single") == {"transformer": whole, "vae": whole}
+    assert {p.suffix for p in (folder / "vae").iterdir()} == {".json"}
+    store.check_folder(folder, catalogue.entry("tiny-single"), without=store.single_files("tiny-single"))
+
+
 SCRIPT = """
 import importlib, os, sys
 catalogue = importlib.import_module("backend.models.catalogue")
@@ -456,11 +482,10 @@ def test_ctrl_c_ends_it_at_once_and_the_next_run_goes_on(hub: Hub, home: Path, t
     (tmp_path / "catalogue.toml").write_text(CATALOGUE)
     environ = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "SKYLOOP_PROGRESS": "lines"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "catalogue.toml")]
-    root = Path(__file__).parents[2]
     hub.troubles = [stall]
     big = tiny() | {VAE: tensors(4, 3 << 20)}
     hub.repos["org/tiny"] = Repo(dict(sorted(big.items(), key=lambda item: item[0] != VAE)))
-    process = subprocess.Popen(command, cwd=root, env=environ, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     part = store.folder("tiny") / f"{VAE}.part"
     while not part.exists() or part.stat().st_size < 1 << 20:
@@ -471,10 +496,30 @@ def test_ctrl_c_ends_it_at_once_and_the_next_run_goes_on(hub: Hub, home: Path, t
     assert process.returncode == 130 and said.endswith("skyloop: Cancelled.\n") and "Traceback" not in said
     assert said.startswith("skyloop: Downloading: 3 MB\n")
     hub.ranges.clear()
-    again = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=60)
+    again = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0, again.stderr
     assert hub.ranges[0].startswith("bytes=1"), "it went on behind the first megabyte"
     assert content(store.folder("tiny")) == big
+
+
+def test_a_mirror_behind_a_proxy(hub: Hub, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text(CATALOGUE)
+    ours = {"HF_ENDPOINT": "http://mirror.invalid", "HTTP_PROXY": hub.url, "NO_PROXY": "", "HF_HOME": str(tmp_path)}
+    environ = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | ours
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "catalogue.toml")]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert content(store.folder("tiny")) == tiny() and "/api/models/org/tiny" in hub.asked
+
+
+def test_the_real_catalogue_fits_diffusers() -> None:
+    import diffusers
+
+    for entry in read(catalogue.FILE.read_text(encoding="utf-8")):
+        if entry.family != "builtin":
+            network = getattr(diffusers, entry.architecture.denoiser)
+            assert entry.shape.keys() <= inspect.signature(network).parameters.keys(), entry.id
+            assert getattr(diffusers, entry.architecture.vae), entry.id
 
 
 # --- the user's own --------------------------------------------------------------------------------------------------
