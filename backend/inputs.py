@@ -21,6 +21,7 @@ from .jobs import store
 from .masks import Mask
 from .media.pictures import read_picture
 from .media.video import probe, read_frames
+from .models.catalogue import check_given
 from .protocol import GenerateRequest, bad_request
 from .sampling import Image, Where, angle_step, axes, smoothstep
 
@@ -162,6 +163,7 @@ def check_inputs(request: GenerateRequest) -> None:
 
     Raises ``SkyloopError(bad_request)`` for the first that is missing, unreadable or does not fit.
     """
+    check_given(request.model, image=bool(request.image))
     if request.image:
         _check_image(request)
     if request.source:

@@ -162,6 +162,16 @@ def entry(model_id: str) -> Entry:
     raise bad_request(f"There is no model {model_id[:60]!r}.", f"{meant}Known: {', '.join(known)}.")
 
 
+def check_given(model_id: str, *, image: bool) -> None:
+    """Raise ``SkyloopError(bad_request)`` where the model has nothing to start from: no ``image``, and it takes no
+    text. A model that is not in the catalogue takes anything."""
+    found = next((each for each in entries() if each.id == model_id), None)
+    if found and not image and "text" not in found.takes:
+        other = next(each.name for each in entries() if "text" in each.takes and each.source)
+        text = f"{found.name} sets a picture in motion and takes no prompt, and there is no picture."
+        raise bad_request(text, f"Give a picture as the image, or choose a model that takes a prompt, such as {other}.")
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """All models, those that most people should try first in front."""

@@ -20,6 +20,7 @@ from .. import __version__
 from ..jobs import runner, store
 from ..jobs.failures import as_skyloop_error
 from ..media.files import open_append
+from ..models.catalogue import check_given
 from ..protocol import LAST_EVENTS, PROTOCOL_VERSION, Command, ErrorKind, Event, SkyloopError, failed
 from .parent import Parent
 from .queue import Emit, JobQueue, Queued
@@ -108,7 +109,8 @@ class Server:
         match command.type:
             case "generate":
                 job = self._locate(command.job)
-                job.request()  # refuse a bad one now, not when its turn comes
+                request = job.request()  # refuse a bad one now, not when its turn comes
+                check_given(request.model, image=bool(request.image))
                 self._queue.add(job)
             case "cancel":
                 if not self._queue.cancel(self._named(command.job)):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from backend import models
-from backend.models.catalogue import FILE, Entry, entries, entry, read
+from backend.inputs import check_inputs
+from backend.models.catalogue import FILE, Entry, check_given, entries, entry, read
 from backend.models.families import FAMILIES
-from backend.protocol import ErrorKind, SkyloopError
+from backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 
 TEXT = FILE.read_text(encoding="utf-8")
 ALL = entries()
@@ -102,3 +103,13 @@ def test_what_blender_shows_comes_without_torch_and_from_any_home(tmp_path: Path
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "backend.models.store" in loaded
     assert not {"torch", "numpy", "diffusers", "transformers", "huggingface_hub", "safetensors"} & {*loaded}
+
+
+def test_a_model_that_sets_pictures_in_motion_is_not_begun_without_one() -> None:
+    with pytest.raises(SkyloopError, match="there is no picture") as error:
+        check_inputs(GenerateRequest(prompt="a river", model="svd-xt"))
+    assert error.value.kind is ErrorKind.BAD_REQUEST and "Wan" in error.value.hint
+    check_given("svd-xt", image=True)
+    for found in ALL:
+        if "text" in found.takes:
+            check_given(found.id, image=False)
