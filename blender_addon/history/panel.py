@@ -10,7 +10,7 @@ from ..core.words import date_text, size_text, time_text
 from ..explore.operators import SKYLOOP_OT_vary
 from ..running.operators import SKYLOOP_OT_resume_job
 from ..sky.operators import SKYLOOP_OT_apply_world
-from ..ui import SkyloopPanel, paragraph, tr
+from ..ui import SkyloopPanel, is_narrow, paragraph, tr
 from .operators import (
     MAX_ROWS,
     SKYLOOP_OT_delete_job,
@@ -109,7 +109,7 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         button.job, button.pinned = folder, not job.pinned
         row.operator(SKYLOOP_OT_open_folder.bl_idname, text="", icon="FILE_FOLDER").path = folder
         row.operator(SKYLOOP_OT_delete_job.bl_idname, text="", icon="TRASH").job = folder
-        row = layout.row(align=True)
+        row = (layout.column if is_narrow(context) else layout.row)(align=True)
         row.operator(SKYLOOP_OT_recall.bl_idname, text="Reuse", icon="COPYDOWN").job = folder
         row.operator(SKYLOOP_OT_reroll.bl_idname, icon="FILE_REFRESH").job = folder
         row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE").job = folder

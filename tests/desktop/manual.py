@@ -19,9 +19,14 @@ STRIPS = {
     "setup.png": [("setup", 0, 500), ("installing", 0, 500)],
     "create.png": [("create", 0, 850), ("settings", 0, 850)],
     "running.png": [("running", 0, 850), ("result", 0, 850)],
+    "history.png": [("history", 818, 1325), ("vr", 792, 940)],
 }
-# Blender's whole window: left, top, right, bottom.
-VIEWS = {"directions.jpg": ("directions_view", (0, 0, 1155, 1190)), "world.jpg": ("window", (0, 0, 1155, 1190))}
+# Of the whole screen: left, top, right, bottom, and how much smaller. Left of Blender's window is the headset's.
+VIEWS = {
+    "directions.jpg": ("directions_view", (640, 0, 1795, 1190), 0.75),
+    "world.jpg": ("window", (640, 0, 1795, 1190), 0.75),
+    "eyes.jpg": ("eyes", (0, 0, 640, 360), 1.0),
+}
 
 
 def make(tour: Path) -> None:
@@ -32,9 +37,9 @@ def make(tour: Path) -> None:
         height = max(picture.shape[0] for picture in shown)
         padded = [np.pad(p, ((0, height - p.shape[0]), (0, GAP_PX), (0, 0)), constant_values=255) for p in shown]
         cv2.imwrite(str(PICTURES / name), np.hstack(padded)[:, :-GAP_PX], [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    for name, (part, (left, top, right, bottom)) in VIEWS.items():
+    for name, (part, (left, top, right, bottom), scale) in VIEWS.items():
         view = _read(tour, part)[top:bottom, left:right]
-        small = cv2.resize(view, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(view, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(PICTURES / name), small, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 

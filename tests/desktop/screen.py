@@ -12,6 +12,7 @@ from .sid import Sid
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+MONADO_RUNTIME = {"XR_RUNTIME_JSON": "/usr/share/openxr/1/openxr_monado.json"}
 START_SCREEN = """
 Xvfb $DISPLAY -screen 0 {size} +extension GLX -nolisten tcp >/dev/null 2>&1 &
 for _ in $(seq 100); do [ -S /tmp/.X11-unix/X9 ] && break; sleep 0.1; done

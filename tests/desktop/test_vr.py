@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..blender.conftest import FRAMES, LANDMARKS, film, frame_colour  # noqa: F401
-from .screen import Screen, Walked, finished_job
+from .screen import MONADO_RUNTIME, Screen, Walked, finished_job
 
 HEADSET = (640, 360)  # pixels of the window that shows both eyes
 SEVERAL = (1, 2, 3, 8, 16, 17, 24)
@@ -17,14 +17,13 @@ SEVERAL = (1, 2, 3, 8, 16, 17, 24)
 def worn(screen: Screen, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:  # noqa: F811
     folder = tmp_path_factory.mktemp("vr")
     job = finished_job(film, folder / "sky")
-    runtime = {"XR_RUNTIME_JSON": "/usr/share/openxr/1/openxr_monado.json"}
     return screen.walk(
         "walk_vr.py",
         folder,
         size=(800, 1000),
         timeout_s=500.0,
         left_px=HEADSET[0],
-        environment=runtime,
+        environment=MONADO_RUNTIME,
         job=job,
         headset=HEADSET,
         frames=SEVERAL,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .screen import Screen, Walked, backend_command
+from .screen import MONADO_RUNTIME, Screen, Walked, backend_command
 
+HEADSET = (640, 360)  # pixels of the window that shows both eyes
 # What must be read on each picture; the reading of small type is forgiven a letter.
 SEEN = {
     "setup": "It needs its generator; Blender is set to stay offline; Allow Online Access; works without internet",
@@ -24,6 +25,7 @@ SEEN = {
     "window": "Scene Collection; Skyloop",
     "world": "World; Front; Strength; Restore Previous World",
     "history": "northern lights; frames, seed 1; Apply to World; Reuse; on the disk",
+    "vr": "Stop VR; Stand At; Eye Height; Heading",
 }
 
 
@@ -31,7 +33,18 @@ SEEN = {
 def tour(screen: Screen, backend_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:
     folder = tmp_path_factory.mktemp("tour")
     backend = backend_command(backend_python, folder)
-    return screen.walk("walk_tour.py", folder, size=(1400, 1800), timeout_s=900.0, backend=backend, frames=8, steps=6)
+    return screen.walk(
+        "walk_tour.py",
+        folder,
+        size=(1400, 1800),
+        timeout_s=900.0,
+        left_px=HEADSET[0],
+        environment=MONADO_RUNTIME,
+        backend=backend,
+        headset=HEADSET,
+        frames=8,
+        steps=6,
+    )
 
 
 def test_the_pictures_of_the_manual(tour: Walked) -> None:

@@ -42,8 +42,14 @@ class Stopwatch:
         return {
             "ticks_ms": figures(self.ticks_ms),
             "ticks_wall_ms": figures(self.walls_ms),
+            "slowest_ms": self.slowest(),
             "panel_draws_ms": figures(self.draws_ms),
         }
+
+    def slowest(self) -> list[list[float]]:
+        """The turns that took longest by the clock on the wall: own time, and that."""
+        turns = sorted(zip(self.walls_ms, self.ticks_ms, strict=True), reverse=True)[:3]
+        return [[round(own_ms, 2), round(wall_ms, 2)] for wall_ms, own_ms in turns]
 
     def _replace(self, timer: Callable[[], float | None]) -> None:
         bpy.app.timers.unregister(self._session._timer)

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import mathutils
 import walking as w
+from headset import eyes, start_monado
 from ticks import Stopwatch
 
 PROMPT = "northern lights over a frozen lake"
@@ -49,6 +50,7 @@ def walk() -> w.Walk:
     yield from generate(session)
     yield from looked_at()
     yield from history()
+    yield from headset()
 
 
 def set_up(session: Any) -> w.Walk:
@@ -121,6 +123,30 @@ def history() -> w.Walk:
     yield from w.click("History")
     yield 1.0
     yield from w.show("history")
+    yield from w.click("History")
+
+
+def headset() -> w.Walk:
+    preview = w.part("blender_addon.vr.preview")
+    bpy.ops.object.select_all(action="SELECT")
+    bpy.ops.object.delete()  # the wearer would stand in the cube
+    bpy.context.scene.eevee.taa_samples = 1
+    monado = yield from start_monado()
+    yield from w.click("VR")
+    yield from w.click("Preview in VR")
+    yield from w.until(preview.is_running, 60.0, "no session")
+    yield from w.until(lambda: not any(is_grey(eye["all"]) for eye in eyes().values()), 120.0, "no sky in the eyes")
+    yield 2.0
+    w.grab("eyes", 0, 0, *w.ARGS["headset"])
+    yield from w.show("vr")
+    yield from w.click("Stop VR")
+    yield 1.5
+    monado.kill()
+
+
+def is_grey(colour: list[int]) -> bool:
+    """As a 3D View without its World is."""
+    return max(colour) - min(colour) < 6
 
 
 w.start(walk())

@@ -1,23 +1,11 @@
 """Put on a headset that nobody made: Monado's simulated one, whose window shows what each eye sees."""
 
 import math
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import bpy
 import walking as w
-
-# What is left of Blender's window belongs to the headset.
-EYES = {"left": 0.25, "right": 0.75}
-MONADO = {
-    "SIMULATED_ENABLE": "1",
-    "XRT_NO_STDIN": "1",
-    "IPC_EXIT_ON_DISCONNECT": "1",
-    "XRT_COMPOSITOR_FORCE_XCB": "1",
-    "XRT_COMPOSITOR_SCALE_PERCENTAGE": "25",
-}
+from headset import eyes, start_monado
 
 
 def walk() -> w.Walk:
@@ -39,8 +27,7 @@ def walk() -> w.Walk:
     yield from w.show("no_headset")
     w.note(refused={"settings": settings(), "ours": preview.is_ours(), "playing": playing()})
 
-    monado = start_monado()
-    yield from w.until((Path(os.environ["XDG_RUNTIME_DIR"]) / "monado_comp_ipc").exists, 20.0, "no Monado")
+    monado = yield from start_monado()
     yield from w.click("Preview in VR")
     yield from w.until(preview.is_running, 30.0, "no session")
     w.note(began={"playing": playing(), "shading": bpy.context.window_manager.xr_session_settings.shading.type})
@@ -68,12 +55,6 @@ def walk() -> w.Walk:
     monado.kill()
 
 
-def start_monado() -> subprocess.Popen[bytes]:
-    with (w.OUT / "monado.log").open("wb") as log:
-        command = ["monado-service"]
-        return subprocess.Popen(command, env=os.environ | MONADO, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
 def settings() -> list[Any]:
     now = bpy.context.window_manager.xr_session_settings
     return [now.base_pose_type, now.base_pose_angle, *now.base_pose_location, now.shading.type]
@@ -86,37 +67,6 @@ def playing() -> bool:
 def sky_is_seen() -> bool:
     """Whether both eyes see the film's blue, and not the grey of a 3D View without its World."""
     return all(eye["all"][2] - eye["all"][1] > 15 for eye in eyes().values())
-
-
-def eyes() -> dict[str, dict[str, list[int]]]:
-    """For each eye the colour that fills most of it and that of its middle, as R, G, B."""
-    width, height = w.ARGS["headset"]
-    grab = ["-f", "x11grab", "-video_size", f"{width}x{height}", "-i", os.environ["DISPLAY"], "-frames:v", "1"]
-    command = [
-        "ffmpeg",
-        "-v",
-        "error",
-        *grab,
-        "-vf",
-        "scale=64:32:flags=neighbor",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-    ]
-    raw = subprocess.run([*command, "-"], check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
-    pixels = [list(raw[i : i + 3]) for i in range(0, len(raw), 3)]
-    found = {}
-    for eye, middle in EYES.items():
-        columns = range(int(64 * middle) - 12, int(64 * middle) + 12)
-        inner = [pixels[64 * row + column] for row in range(6, 26) for column in columns]
-        centre = [pixels[64 * row + column] for row in range(14, 18) for column in list(columns)[10:14]]
-        found[eye] = {"all": median(inner), "middle": median(centre)}
-    return found
-
-
-def median(colours: list[list[int]]) -> list[int]:
-    return [sorted(channel)[len(colours) // 2] for channel in zip(*colours, strict=True)]
 
 
 def look(times: int, pause_s: float) -> Any:
