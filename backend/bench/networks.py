@@ -48,7 +48,7 @@ _LTX_VAE = {
     "encoder_causal": True, "decoder_causal": False, "spatial_compression_ratio": 32, "temporal_compression_ratio": 8,
 }  # fmt: skip
 _LTX_VAE_TINY = {
-    "block_out_channels": (8, 8, 8, 8, 8), "decoder_block_out_channels": (8, 8, 8), "layers_per_block": (1, 1, 1, 1, 1),
+    "block_out_channels": (8,) * 5, "decoder_block_out_channels": (8, 16, 32), "layers_per_block": (1,) * 5,
     "decoder_layers_per_block": (1, 1, 1, 1),
 }  # fmt: skip
 _ANIMATEDIFF = {

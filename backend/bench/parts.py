@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -169,10 +170,9 @@ def _some_work(bench: Bench, found: Subject, width: int) -> dict[str, Any]:
     with gauges.peaks(bench.device) as most:
         start = time.perf_counter()
         steps = denoise(found.model, canvas, found.prompts, Schedule(sigmas[:2], [scale]))
-        with closing(steps):
-            for number, _ in enumerate(steps):
-                if number + 1 == _BATCHES:
-                    break
+        for _ in islice(steps, _BATCHES):
+            pass
+        del steps
         gauges.settle(bench.device)
         facts["denoise_s"] = time.perf_counter() - start
     facts["denoise_peak_mb"] = most.get("peak_mb", 0.0)
@@ -219,8 +219,8 @@ def limits(bench: Bench, name: str) -> Found:
 def _planned(bench: Bench, entry: Any, sizes: Any, gigabytes: float) -> Plan:
     if bench.device.type == "cuda":
         return loading.planned(entry, sizes, bench.device)
-    rungs = dict(zip(LIMITS_GB, (Rung.LEAVES, Rung.BLOCKS, Rung.SWAPPED, Rung.RESIDENT), strict=True))
-    return Plan(rung=rungs[int(gigabytes)], window_batch=1, device_bytes=0, host_bytes=0)  # to see that they run
+    rung = (Rung.LEAVES, Rung.BLOCKS, Rung.SWAPPED, Rung.RESIDENT)[LIMITS_GB.index(int(gigabytes))]
+    return Plan(rung=rung, window_batch=1, device_bytes=0, host_bytes=0)  # to see that they run
 
 
 # --- loops

@@ -140,16 +140,10 @@ def evaluations(task: Task) -> int:
     stages = skyloop.plan(request, spec)
     for number, charts in enumerate(stages):
         sizes = [(c.rows, c.columns, c.wrap) for c in charts]
-        schedule = _schedule(task, number)
+        levels = skyloop.refine_levels(task.model, request.steps) if number else task.model.sigmas(request.steps)
+        schedule = skyloop.guided(levels, request.guidance, spec.guided_above)
         for step, scale in enumerate(schedule.guidance):
-            last = number == len(stages) - 1 and schedule.sigmas[step + 1] == 0
-            windows = layout(sizes, task.frames, request.loop, step, (spec.frames, spec.cells), last, spec.lead)
+            last = number == len(stages) - 1 and levels[step + 1] == 0
+            windows = layout(sizes, task.frames, request.loop, step, (task.window, spec.cells), spec.lead, last)
             found += len(windows) * (1 if scale == 1 else 2)
     return found
-
-
-def _schedule(task: Task, number: int) -> Any:
-    model, request = task.model, task.request
-    if number:
-        return skyloop.refine_schedule(model, request.steps)
-    return skyloop.layout_schedule(model.sigmas(request.steps), request.guidance)

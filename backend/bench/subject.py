@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,8 +61,8 @@ def sizes_of(name: str, device: torch.device, *, tiny: bool) -> Sizes:
     bytes_of = {
         part: module_bytes(built(n.where, configs[part], dtypes[part], meta)) for part, n in model.parts.items()
     }
-    denoisers = tuple(bytes_of.pop(part) for part in entry.architecture.denoisers)
-    return loading.sized(entry, denoisers, tuple(bytes_of.values()), configs)
+    denoiser = bytes_of.pop(entry.architecture.denoisers[0])
+    return loading.sized(entry, denoiser, tuple(bytes_of.values()), configs)
 
 
 def subject(name: str, device: torch.device, *, tiny: bool, plan: Plan | None = None) -> Subject:
@@ -83,13 +83,6 @@ def subject(name: str, device: torch.device, *, tiny: bool, plan: Plan | None = 
     made = FoundationModel(family, texts)
     encoded = made.encode_text(TEXTS)
     return Subject(name, made, entry, plan, Prompts(encoded[:1], encoded[1]))
-
-
-def with_batch(found: Subject, windows: int) -> Subject:
-    """The same with so many windows at once."""
-    family = found.model.family
-    family.spec = replace(family.spec, window_batch=windows)
-    return replace(found, model=FoundationModel(family, found.model.texts))
 
 
 def bare(found: Subject, windows: int, frames: int, *, guided: bool) -> Callable[[], Tensor]:

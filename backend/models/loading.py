@@ -89,27 +89,26 @@ def sizes_of(entry: Entry, cls: type[Family], loads: Mapping[str, Load], device:
     denoisers = entry.architecture.denoisers
     quantised = [isinstance(f := loads[d], FromFolder) and bool(f.file) and f.file.suffix == ".gguf" for d in denoisers]
     others = {n: w for n, w in weights.items() if n not in (*denoisers, *cls.TEXT_PARTS) and w}
-    own = tuple(weights[name] for name in denoisers)
-    if "motion_adapter" in others:  # becomes one network with the image model
-        own = (own[0] + others.pop("motion_adapter"),)
+    own = max(weights[name] for name in denoisers)
+    own += others.pop("motion_adapter", 0)  # becomes one network with the image model
     configs = {n: load.config() for n in (*denoisers[:1], "vae") if isinstance(load := loads.get(n), FromFolder)}
     return sized(entry, own, tuple(others.values()), configs, quantised=any(quantised))
 
 
 def sized(
     entry: Entry,
-    denoisers: tuple[int, ...],
+    denoiser_bytes: int,
     others: tuple[int, ...],
     configs: Mapping[str, Mapping[str, Any]],
     *,
     quantised: bool = False,
 ) -> Sizes:
-    """The same from the bytes of the parts and the configurations of the denoiser and the ``vae``."""
+    """The same from the bytes of the denoiser and the ``others``, and the configurations of denoiser and ``vae``."""
     denoiser = configs[entry.architecture.denoisers[0]]
     window, branches = entry.window, 1 if entry.preset.guidance == 1 else 2
     pixels = (window.cells * entry.architecture.ratio) ** 2 * entry.architecture.time_ratio
     return Sizes(
-        denoisers=denoisers,
+        denoiser=denoiser_bytes,
         blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 16),
         others=others,
         window=memory_plan.window_bytes(denoiser, window.frames, window.cells, branches),

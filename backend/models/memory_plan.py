@@ -56,14 +56,14 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Bytes of a model: ``denoisers`` as loaded (one a part), their number of ``blocks``, the other parts that are
-    needed besides (``others``: the autoencoder, image encoders), what evaluating one window takes meanwhile
-    (``window``, of both branches of guidance), and decoding the smallest piece (``decode``).
+    """Bytes of a model: the ``denoiser`` as loaded (of two experts, of which one is loaded at a time, the larger), its
+    number of ``blocks``, the other parts that are needed besides (``others``: the autoencoder, image encoders), what
+    evaluating one window takes meanwhile (``window``, of both branches of guidance), and decoding a tile (``decode``).
 
-    ``tokens``: of a window, for how many keep a card busy. ``quantised``: the denoisers are, already.
+    ``tokens``: of a window, for how many keep a card busy. ``quantised``: the denoiser is, already.
     """
 
-    denoisers: tuple[int, ...]
+    denoiser: int
     blocks: int
     others: tuple[int, ...]
     window: int
@@ -106,10 +106,10 @@ def rungs(sizes: Sizes) -> tuple[Rung, ...]:
 
 def device_bytes(rung: Rung, sizes: Sizes, windows: int) -> int:
     """What a rung takes of the card with so many windows at once."""
-    denoiser, others = max(sizes.denoisers), max(sizes.others, default=0)
+    denoiser, others = sizes.denoiser, max(sizes.others, default=0)
     evaluating, decoding = windows * sizes.window, sizes.decode
     if rung is Rung.RESIDENT:
-        return sum(sizes.denoisers) + sum(sizes.others) + max(evaluating, decoding)
+        return denoiser + sum(sizes.others) + max(evaluating, decoding)
     at_once = {
         Rung.SWAPPED: denoiser,
         Rung.BLOCKS: min(denoiser, BLOCKS_AT_ONCE * denoiser // max(1, sizes.blocks) + LEAVES_BYTES),
@@ -122,10 +122,10 @@ def device_bytes(rung: Rung, sizes: Sizes, windows: int) -> int:
 
 def host_bytes(rung: Rung, sizes: Sizes) -> int:
     """What a rung keeps in the host's memory."""
-    denoisers, others = sum(sizes.denoisers), sum(sizes.others)
     if rung is Rung.RESIDENT:
         return 0
-    return int((denoisers * FP8_SHARE if rung in (Rung.FP8, Rung.FP8_LEAVES) else denoisers) + others)
+    share = FP8_SHARE if rung in (Rung.FP8, Rung.FP8_LEAVES) else 1
+    return int(sizes.denoiser * share + sum(sizes.others))
 
 
 def batch(rung: Rung, sizes: Sizes, free: int) -> int:
