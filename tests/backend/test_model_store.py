@@ -389,6 +389,8 @@ def test_damage_is_found_told_and_mended(hub: Hub) -> None:
     store.download("tiny", nothing)
     assert content(folder) == tiny() and store.verify("tiny", nothing) == []
     assert [a for a in hub.asked if "/cdn/" in a] == [f"/cdn/org/tiny/{VAE}"], "only what was damaged came again"
+    (folder / VAE).write_bytes(b"\xff" * len(data))
+    assert "cannot be read" in refused(lambda: store.required("tiny")).message, "nor is one with a broken header loaded"
     (folder / VAE).write_bytes(data[:-1])
     assert store.installed("tiny") is None, "a file cut short is seen without reading it"
     (folder / VAE).unlink()
@@ -411,12 +413,15 @@ def test_moving_there_and_back(hub: Hub, home: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other).mkdir()
     (other / "photo.jpg").write_bytes(b"mine")
+    (home / "models" / "texts").mkdir()
+    (home / "models" / "texts" / "aurora.safetensors").write_bytes(b"encoded")
     folder = store.move(other, nothing)
     assert folder == other / "Skyloop models"
     assert store.installed("tiny") == folder / "tiny" and store.verify("tiny-fast", nothing) == []
     assert (folder / "tiny" / VAE).samefile(folder / "tiny-fast" / VAE), "what they share is there once"
     assert store.accepted(catalogue.entry("tiny-asked"))
-    assert not (home / "models" / "tiny").exists()
+    assert (folder / "texts" / "aurora.safetensors").read_bytes() == b"encoded"
+    assert {p.name for p in (home / "models").iterdir()} == {"moved.json", "models.lock"}
     assert "already" in refused(lambda: store.move(folder, nothing)).message
     assert "inside" in refused(lambda: store.move(folder / "tiny" / "x", nothing)).message
     folder.rename(tmp_path / "unplugged")

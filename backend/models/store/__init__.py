@@ -37,10 +37,12 @@ def installed(model_id: str, home: Path | None = None) -> Path | None:
 
 
 def required(model_id: str, home: Path | None = None) -> Path:
-    """The same, or ``SkyloopError(missing_model)`` that says how to get it."""
-    if path := installed(model_id, home):
-        return path
+    """The same, its headers read, for whoever loads it; or ``SkyloopError(missing_model)`` that says what to do."""
     entry = entry_of(model_id)
+    if path := installed(model_id, home):
+        if model_id != "builtin":
+            check_folder(path, entry, without=single_files(model_id, home))
+        return path
     state = condition(model_id, home)
     what = {"none": "is not on this computer", "partial": "is not all here", "damaged": "is damaged"}[state]
     hint = f"Get it with: models download {model_id} (about {entry.size_mb / 1000:.0f} GB)."

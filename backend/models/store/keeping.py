@@ -101,7 +101,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _ours(root: Path) -> list[Path]:
     folders = [p.parent for p in sorted(root.glob(f"*/{record.NAME}"))]
-    return [*folders, *(p for p in [root / licences.NAME] if p.is_file())]
+    return [*folders, *(p for p in (root / places.TEXTS, root / licences.NAME) if p.exists())]
 
 
 def _files(folder: Path) -> Iterator[Path]:

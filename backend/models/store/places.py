@@ -9,6 +9,8 @@ from ...runtime import places
 
 MODELS = "models"
 LOCK = "models.lock"
+TEXTS = "texts"
+"""The cache of encoded prompts, beside the models."""
 WEIGHTS = Path(__file__).parents[1] / "weights" / "builtin"
 
 
