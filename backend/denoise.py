@@ -9,40 +9,21 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from . import sphere
-from .charts import Chart, covering
+from .canvas import Canvas, exchange, overlaps
 from .checkpoints import State, named
 from .conditioning import LEAST_SHARE, Prompts
 from .fields import Fields
 from .guides import Guide
+from .lookahead import fetched
 from .models.base import VideoModel, View
 from .protocol import ErrorKind, SkyloopError
+from .sizes import window_of
 from .solver import solver_step
 from .windows import Window, layout
 
 # What is in memory of a canvas on the disk: so many cells while a step is taken, and so many batches of windows.
 CELLS_AT_ONCE = 1 << 17
 BATCHES_PER_RELEASE = 16
-
-
-@dataclass
-class Canvas:
-    """Latents (C, F, rows, columns) float32 on the host, one a chart; ``frame_step_s`` seconds between frames.
-
-    ``avoid_step_s``: the slower world that guidance leads away from, see :class:`.models.base.View`. ``windows`` are
-    those of the last step so far, whose borders nothing has healed.
-    """
-
-    charts: list[Chart]
-    latents: list[Tensor]
-    loop: bool
-    frame_step_s: float
-    windows: list[Window] = field(default_factory=list, repr=False)
-    avoid_step_s: float | None = None
-
-    @property
-    def frames(self) -> int:
-        return self.latents[0].shape[1]
 
 
 @dataclass(frozen=True)
@@ -73,56 +54,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Where a chart lies under another: cells (n,) of the one, coordinates there in the other, and the blend weight."""
-
-    chart: int
-    other: int
-    cells: Tensor
-    u: Tensor
-    v: Tensor
-    weight: Tensor
-
-
-def white_noise(
-    charts: list[Chart], channels: int, frames: int, generator: torch.Generator, fields: Fields | None = None
-) -> list[Tensor]:
-    """Independent normal latents for every chart from one CPU generator, drawn frame by frame."""
-    fields = fields or Fields()
-    noise = [fields.zeros(channels, frames, c.rows, c.columns) for c in charts]
-    for frame in range(frames):
-        for z in noise:
-            z[:, frame] = torch.randn(channels, *z.shape[2:], generator=generator)
-        fields.release()
-    return noise
-
-
-def overlaps(charts: list[Chart]) -> list[Overlap]:
-    """The cells of each chart that another one owns in part."""
-    found = []
-    for i, chart in enumerate(charts):
-        if not chart.on_sphere:
-            continue
-        d = chart.directions(*sphere.grid(chart.rows, chart.columns)).flatten(0, 1)
-        for j, (u, v, weight) in enumerate(covering(charts, d)):
-            cells = (weight > 0).nonzero()[:, 0]
-            if i != j and len(cells):
-                found.append(Overlap(i, j, cells, u[cells], v[cells], weight[cells]))
-    return found
-
-
-def exchange(charts: list[Chart], clean: list[Tensor], shared: list[Overlap]) -> list[Tensor]:
-    """Make clean charts agree where they overlap. Clean latents may be resampled; noise never is."""
-    result = [c.clone(memory_format=torch.contiguous_format) for c in clean]
-    for o in shared:
-        image = clean[o.other].flatten(0, 1)[None]
-        there = sphere.sample(image, o.u[None], o.v[None], wrap=charts[o.other].wrap)[0, :, 0]
-        target = result[o.chart].flatten(0, 1).flatten(1)
-        target[:, o.cells] = torch.lerp(target[:, o.cells], there, o.weight)
-    return result
-
-
-@dataclass(frozen=True)
 class Visit:
     """One evaluation of a window: with which prompt, and how much that counts in each of its cells (rows, columns)."""
 
@@ -137,7 +68,8 @@ def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor], cell
     found = []
     for window in windows:
         view = canvas.charts[window.chart].view(window.rows.centre, window.columns.centre, cells, canvas.frame_step_s)
-        view = view._replace(avoid_step_s=canvas.avoid_step_s)
+        whole = not canvas.loop and len(window.time.index) == canvas.frames
+        view = view._replace(avoid_step_s=canvas.avoid_step_s, whole=whole)
         share = shares[window.chart][:, window.rows.index[:, None], window.columns.index]
         most = share.amax((1, 2))
         wanted = (most >= min(LEAST_SHARE, float(most.max()))).nonzero()[:, 0].tolist()
@@ -157,22 +89,6 @@ def unsettled(windows: Sequence[Window], guides: Sequence[Guide], charts: int, s
         return done is None or not bool(done[window.rows.index[:, None], window.columns.index].all())
 
     return [w for w in windows if needed(w)]
-
-
-def _fetch(prediction: Tensor) -> Callable[[], Tensor]:
-    """Start copying to the host; the result waits for the copy. The device goes on with what is queued meanwhile."""
-    if prediction.device.type != "cuda":
-        return prediction.cpu
-    host = torch.empty(prediction.shape, dtype=prediction.dtype, pin_memory=True)
-    host.copy_(prediction, non_blocking=True)
-    copied = torch.cuda.Event()
-    copied.record()
-
-    def wait() -> Tensor:
-        copied.synchronize()
-        return host
-
-    return wait
 
 
 def _merge(clean: list[Tensor], weights: list[Tensor], visit: Visit, prediction: Tensor) -> None:
@@ -208,7 +124,7 @@ def predict_all(
         x = torch.stack([v.window.read(canvas.latents[v.window.chart]) for v in batch])
         texts = [prompts.encoded[v.prompt] for v in batch]
         views = [v.view for v in batch]
-        prediction = _fetch(
+        prediction = fetched(
             model.predict(x, schedule.sigmas[step], views, texts, prompts.negative, schedule.guidance[step])
         )
         if waiting:
@@ -240,12 +156,14 @@ def denoise(
     windows_of: Callable[[int, bool], list[Window]] | None = None,
     final: bool = True,
     begun: State | None = None,
+    fresh: Callable[[], list[Tensor]] | None = None,
 ) -> Iterator[Progress]:
     """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
 
     ``windows_of`` gives the windows of a step, and is told whether it is the last one; by default :func:`.layout`.
     ``final``: nothing comes after, so that the borders of the last step must heal in itself. ``begun``: go on from
-    there, where the canvas's latents are its own already.
+    there, where the canvas's latents are its own already. ``fresh`` draws white noise for the whole canvas: for models
+    whose solver is ``renoise``, once a step.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
     a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
@@ -260,8 +178,11 @@ def denoise(
 
     def windows_at(step: int) -> list[Window]:
         last = final and sigmas[step + 1] == 0.0
-        size = (spec.frames, spec.cells)
-        whole = windows_of or (lambda k, end: layout(sizes, canvas.frames, canvas.loop, k, size, finishing=end))
+        # One shape for all windows: one compiled graph.
+        size = (window_of(canvas.frames, canvas.loop, spec), spec.cells)
+        whole = windows_of or (
+            lambda k, end: layout(sizes, canvas.frames, canvas.loop, k, size, spec.lead, finishing=end)
+        )
         return unsettled(whole(step, last), guides, len(sizes), sigmas[step])
 
     first = begun.steps_of(schedule.steps) if begun else 0
@@ -281,14 +202,19 @@ def denoise(
             yield Progress(stage, min(done, total), total, len(batch) * each)
         around = (sigmas[step - 1] if step else 1.0, sigmas[step], sigmas[step + 1])
         blocks = [slice(start, min(canvas.frames, start + at_once)) for start in range(0, canvas.frames, at_once)]
+        noise: Sequence[Tensor | None] = [None] * len(sizes)
+        if spec.solver == "renoise" and sigmas[step + 1] > 0:
+            assert fresh is not None
+            noise = fresh()
         mean = exchange(canvas.charts, _means(clean, weights, blocks, fields), shared) if guides else []
         for frames in blocks:
             now = [c[:, frames] / w[frames].clamp(min=1e-6) for c, w in zip(clean, weights, strict=True)]
             now = exchange(canvas.charts, now, shared)
             for guide in guides:
                 now = guide(now, mean, frames, sigmas[step])
-            for x, c, b in zip(canvas.latents, now, before, strict=True):
-                x[:, frames] = solver_step(x[:, frames], c, b[:, frames] if step else None, around)
+            for x, c, b, n in zip(canvas.latents, now, before, noise, strict=True):
+                last, white = b[:, frames] if step else None, None if n is None else n[:, frames]
+                x[:, frames] = solver_step(x[:, frames], c, last, around, spec.solver, white)
             for b, c in zip(before, now, strict=True):
                 b[:, frames] = c
             for c, w in zip(clean, weights, strict=True):  # for the next step

@@ -17,17 +17,20 @@ from . import coverage
 from .controls import Region
 from .jobs.index import Card
 from .jobs.store import CANVAS_IN_MEMORY_BYTES, needed_bytes
+from .models.catalogue import entries
 from .protocol import GenerateRequest
 from .sizes import (
     GUIDED_ABOVE,
     REFINE_STEPS,
+    frames_of,
+    latents_of,
+    own_of,
     panorama_size,
     plane_sizes,
     refining_steps,
     span_count,
     sphere_columns,
     sphere_rows,
-    stride_of,
 )
 
 LATEST = 8
@@ -46,16 +49,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What counts of a model: its window, and its own steps and guidance."""
+    """What counts of a model: its window, how it sees time, its own steps and guidance, and where that ends."""
 
     frames: int
     cells: int
     ratio: int
     steps: int
     guidance: float
-
-
-MODELS = {"builtin": ModelFacts(frames=16, cells=16, ratio=8, steps=12, guidance=3.0)}
+    time_ratio: int = 1
+    lead: int = 0
+    least_frames: int = 0
+    guided_above: float = GUIDED_ABOVE
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,19 @@ class Stage:
 
 
 def model_facts(request: GenerateRequest) -> ModelFacts:
-    return MODELS.get(request.model, MODELS["builtin"])
+    """Of its entry in the catalogue; of a model that is there no more, those of the built-in one."""
+    known = {entry.id: entry for entry in entries()}
+    entry = known.get(request.model, known["builtin"])
+    form, window, preset = entry.architecture, entry.window, entry.preset
+    return ModelFacts(
+        window.frames,
+        window.cells,
+        form.ratio,
+        preset.steps,
+        preset.guidance,
+        time_ratio=form.time_ratio,
+        lead=int(form.causal),
+    )
 
 
 def stages(request: GenerateRequest) -> list[Stage]:
@@ -136,7 +152,7 @@ def evaluations(request: GenerateRequest) -> int:
         needed = _needed(request, stage, camera=number > 0) * _prompts_a_window(request, stage)
         for step in range(stage.steps):
             level = _noise(stage.part * (1 - step / stage.steps))
-            guided = number == 0 and level > GUIDED_ABOVE + 1e-9 and _guidance(request) != 1
+            guided = number == 0 and level > model_facts(request).guided_above + 1e-9 and _guidance(request) != 1
             ends = number == last and step == stage.steps - 1
             found += (2 if guided else 1) * needed * _windows(request, stage, finishing=ends)
     return round(found)
@@ -169,7 +185,7 @@ def _reach_deg(stage: Stage) -> float:
 def _windows(request: GenerateRequest, stage: Stage, *, finishing: bool) -> int:
     """Windows of one step."""
     facts = model_facts(request)
-    over_time = span_count(_frames(request), facts.frames, request.loop, finishing)
+    over_time = span_count(*own_of(_latents(request), request.loop, facts), request.loop, finishing)
     return over_time * sum(
         span_count(rows, facts.cells, False) * span_count(columns, facts.cells, wrap, finishing)
         for rows, columns, wrap in stage.charts
@@ -185,33 +201,39 @@ def _guidance(request: GenerateRequest) -> float:
     return request.guidance or model_facts(request).guidance
 
 
+def _latents(request: GenerateRequest) -> int:
+    """Length of the canvas."""
+    return latents_of(request.frames, request.loop, model_facts(request))
+
+
 def _frames(request: GenerateRequest) -> int:
-    """Of the canvas."""
-    window = model_facts(request).frames
-    return max(request.frames * stride_of(request.frames, request.loop, window), window)
+    """What the canvas stands for."""
+    return frames_of(_latents(request), request.loop, model_facts(request))
 
 
 def _baseline_evaluations(request: GenerateRequest) -> int:
     """Of the methods that ours is compared with, which are guided at every step."""
-    facts, frames = model_facts(request), _frames(request)
+    facts = model_facts(request)
+    length, window = own_of(_latents(request), request.loop, facts)
     steps, each = request.steps or facts.steps, 1 if _guidance(request) == 1 else 2
     rows, columns = panorama_size(request.width, request.height, request.flat, facts.cells, facts.ratio)
     wrap = request.wrap or not request.flat
     if request.method == "native":
-        return each * sum(span_count(frames, facts.frames, request.loop, k == steps - 1) for k in range(steps))
+        return each * sum(span_count(length, window, request.loop, k == steps - 1) for k in range(steps))
     if request.method == "dynamicscaler":
-        return each * _papers_windows(request, (rows, columns), frames, steps)
+        return each * _papers_windows(request, (rows, columns), length / window, steps)
 
     def spans(length: int, window: int, around: bool) -> int:
         stride = window if request.method == "independent" else round(window / 2)
         return -(-length // stride) if around else 1 + -(-(length - window) // stride)
 
-    axes = ((frames, facts.frames, request.loop), (rows, facts.cells, False), (columns, facts.cells, wrap))
+    axes = ((length, window, request.loop), (rows, facts.cells, False), (columns, facts.cells, wrap))
     return each * steps * math.prod(spans(*axis) for axis in axes)
 
 
-def _papers_windows(request: GenerateRequest, size: tuple[int, int], frames: int, steps: int) -> int:
-    """Windows of ``dynamicscaler``: views of the sphere first, then the plane at half resolution, then at full."""
+def _papers_windows(request: GenerateRequest, size: tuple[int, int], windows: float, steps: int) -> int:
+    """Windows of ``dynamicscaler``: views of the sphere first, then the plane at half resolution, then at full. The
+    canvas is so many ``windows`` long."""
     facts, wrap = model_facts(request), request.wrap or not request.flat
 
     def plane(rows: int, columns: int) -> int:
@@ -220,7 +242,7 @@ def _papers_windows(request: GenerateRequest, size: tuple[int, int], frames: int
 
     def times(count: int) -> int:
         overlaps = [0.75 if step < steps / 2 else 0.5 for step in range(count)]
-        return sum(max(1, math.ceil((frames / facts.frames - 1) / (1 - overlap)) + 1) for overlap in overlaps)
+        return sum(max(1, math.ceil((windows - 1) / (1 - overlap)) + 1) for overlap in overlaps)
 
     half = (max(facts.cells, math.ceil(size[0] / 2)), max(facts.cells, math.ceil(size[1] / 2)))
     first = min(steps - 1, max(1, round(steps * 15 / 48)))

@@ -33,19 +33,19 @@ class Fields:
         self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
     @torch.inference_mode(False)  # so that anyone may write into it later
-    def zeros(self, *shape: int) -> Tensor:
-        """A float32 tensor of zeros on the host, with the frames, third from the end, outermost in memory, so that a
-        few frames of all channels are one piece of it. Raises ``SkyloopError`` (disk_full, internal)."""
+    def zeros(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """A tensor of zeros on the host, float32 or uint8, with the frames, third from the end, outermost in memory, so
+        that a few frames of all channels are one piece of it. Raises ``SkyloopError`` (disk_full, internal)."""
         frames, channels = shape[-3], shape[:-3]
-        size = 4 * math.prod(shape)
+        size = dtype.itemsize * math.prod(shape)
         stored = (frames, *channels, *shape[-2:])
         if self.folder is None or self._used + size <= self.memory_bytes:
-            values = np.zeros(stored, np.float32)
+            values = np.zeros(stored, np.uint8 if dtype == torch.uint8 else np.float32)
             self._used += size
             weakref.finalize(values, self._forget, size)
             flat = torch.from_numpy(values)
         else:
-            flat = torch.frombuffer(self._mapped(self.folder, size), dtype=torch.float32).reshape(stored)
+            flat = torch.frombuffer(self._mapped(self.folder, size), dtype=dtype).reshape(stored)
         return flat.movedim(0, -3)
 
     def _forget(self, size: int) -> None:

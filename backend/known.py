@@ -18,16 +18,20 @@ import torch
 from torch import Tensor
 
 from . import inputs
+from .canvas import Canvas
 from .charts import Chart
-from .decode import Block, frames_at_once, where
+from .decode import Block, frames_at_once
 from .denoise import Progress
 from .encode import Picture, encode_film
 from .fields import Fields
+from .film import Film
 from .guides import Anchor, Guide, Hold, Still
 from .models.base import VideoModel
 from .motion_guidance import SHARPEN_RADIUS, sharper
 from .protocol import GenerateRequest
+from .render import where
 from .sampling import Image, Where
+from .sizes import frames_of
 
 # The noise level from which a still picture may move. Above it the picture is as good as given, so the layout is its.
 FREE_BELOW = 0.95
@@ -58,7 +62,8 @@ class Known:
     """The knowledge of one request; files are opened once, encoded for each stage."""
 
     def __init__(self, model: VideoModel, request: GenerateRequest, frames: int, stride: int, fields: Fields) -> None:
-        """``frames``: length of the canvas, ``stride``: how many of them for each frame of the movie."""
+        """``frames``: length of the canvas in latents, ``stride``: how many of the frames that these stand for are one
+        of the movie."""
         self.model, self.request, self.fields = model, request, fields
         self.frames, self.stride = frames, stride
         self._picture = inputs.picture_reader(request) if request.image else None
@@ -101,9 +106,20 @@ class Known:
         """The latents of the source; ``radii`` (pixels, one a chart): sharpened."""
         film = _Film(self.request, self.stride)
         pictures = [film.on(c.in_pixels(self.model.spec.ratio)) for c in charts]
+        if self.model.spec.clipwise:
+            pictures = yield from self._filmed(charts, pictures)
         if radii:
             pictures = [sharper(p, CRISP, r, r) for p, r in zip(pictures, radii, strict=True)]
         return (yield from self._encoded(charts, pictures, self.frames))
+
+    def _filmed(self, charts: list[Chart], pictures: list[Picture]) -> Generator[Progress, None, list[Picture]]:
+        """The same pictures from a film of the charts: clips are read tile after tile, a video from front to back."""
+        count = frames_of(self.frames, self.request.loop, self.model.spec)
+        canvas = Canvas(charts, [], self.request.loop, 0.0)
+        film = Film(self.model, canvas, range(count), self.fields)
+        for part in film.take(pictures):
+            yield Progress("read", int(part * count), count, 0)
+        return film.pictures()
 
     def _image_guides(
         self, charts: list[Chart], read: Callable[[Where], tuple[Tensor, Tensor]], *, first: bool
@@ -112,13 +128,16 @@ class Known:
         known = yield from self._encoded(charts, pictures, 1)
         weight = [read(cells(c))[1] for c in charts]
         anchor = Anchor(charts, known, weight, ANCHOR_RADIUS * charts[0].columns)
-        return [Hold(known, weight, FREE_BELOW), anchor] if first else [anchor]
+        # Not all models begin at pure noise.
+        above = FREE_BELOW * self.model.sigmas(self.request.steps)[0]
+        return [Hold(known, weight, above), anchor] if first else [anchor]
 
     def _encoded(
         self, charts: list[Chart], pictures: list[Picture], count: int
     ) -> Generator[Progress, None, list[Tensor]]:
         at_once = frames_at_once(self.model, charts)
-        return (yield from encode_film(self.model, charts, pictures, count, at_once, self.fields, "read"))
+        loop = self.request.loop or count == 1  # a still picture goes on and on
+        return (yield from encode_film(self.model, charts, pictures, count, at_once, self.fields, "read", loop=loop))
 
 
 def _still(read: Callable[[Where], tuple[Tensor, Tensor]], chart: Chart) -> Picture:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .canvas import Canvas, white_noise
 from .charts import Chart
 from .checkpoints import Checkpoints, Saved, Shelf, resumed
-from .decode import decode_frames
-from .denoise import Canvas, Schedule, denoise, white_noise
+from .denoise import Schedule, denoise
 from .evaluation.borders import border_arcs
 from .evaluation.fidelity import fidelity
 from .evaluation.files import read_film
@@ -27,6 +27,8 @@ from .known import picture_pixels
 from .methods import Task
 from .models.base import ModelSpec
 from .protocol import Event, phase
+from .render import decode_frames
+from .sizes import frames_of
 
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
 
@@ -111,14 +113,18 @@ def sample_reference(
     prompts = replace(task.prompts, encoded=task.prompts.encoded[:1], regions=())
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
 
+    def fresh() -> list[Tensor]:
+        return white_noise(planes, spec.channels, task.window, generator)
+
     def run(saved: Saved | None) -> Generator[int, None, list[Tensor]]:
         begun = saved.state if saved else None
-        if begun:
-            noise = begun.of("x", [(spec.channels, spec.frames, c.rows, c.columns) for c in planes])
+        if saved and begun:
+            generator.set_state(saved.generator)
+            noise = begun.of("x", [(spec.channels, task.window, c.rows, c.columns) for c in planes])
         else:
-            noise = white_noise(planes, spec.channels, spec.frames, generator)
+            noise = task.begin(fresh())
         canvas = Canvas(planes, noise, False, 1 / request.fps)
-        for p in denoise(model, canvas, prompts, schedule, begun=begun):
+        for p in denoise(model, canvas, prompts, schedule, begun=begun, fresh=fresh):
             if p.state:
                 if checkpoints:
                     checkpoints.offer(p.state, generator, {})
@@ -129,6 +135,8 @@ def sample_reference(
     found = []
     pixels = spec.cells * spec.ratio
     for pitch, plane, clean in zip(pitches, planes, latents, strict=True):
-        window = np.stack(list(decode_frames(model, [plane], [clean], pixels, pixels, range(spec.frames))))
+        canvas = Canvas([plane], [clean], False, 1 / request.fps)
+        shown = range(frames_of(task.window, False, spec))
+        window = np.stack(list(decode_frames(model, canvas, pixels, pixels, shown)))
         found.append(ReferenceView(pitch_deg=pitch, fov_deg=math.degrees(fov), frames=window))
     return found

@@ -12,16 +12,21 @@ and makes a soft one (detail 0.77 of single windows; 1.0 from a sharpened start,
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from torch import Tensor
 
+from .canvas import Canvas
 from .charts import Chart
-from .decode import Decoder, Renderer, frames_at_once
-from .denoise import Canvas, Progress
+from .decode import frames_at_once
+from .denoise import Progress
 from .encode import Picture, encode_film
 from .fields import Fields
+from .film import Film, tiles_of
 from .guides import low_pass
 from .models.base import VideoModel
+from .render import Renderer, source_of
+from .sizes import frames_of
 
 # Unsharp mask of the enlarged picture: how much of what a blur takes away is added, and the blur's standard deviation
 # in pixels of the picture before.
@@ -33,12 +38,19 @@ def upsample(
 ) -> Generator[Progress, None, list[Tensor]]:
     """Clean latents of ``canvas`` on a finer atlas, a few frames and a tile at a time. Returns one tensor a chart."""
     at_once = frames_at_once(model, [*canvas.charts, *charts])
-    decoder = Decoder(model, canvas.charts, canvas.latents, at_once)
+    canvas = replace(canvas, stride=1)
+    frames = range(frames_of(canvas.frames, canvas.loop, model.spec))
+    decoder = source_of(model, canvas, frames, fields, at_once)
+    if isinstance(decoder, Film):
+        total = len(tiles_of(model, canvas.charts)) * canvas.frames
+        for part in decoder.develop():
+            yield Progress("upsample", int(part * total), total, 0)
     pictures = [
         sharper(Renderer(decoder, c.in_pixels(model.spec.ratio)), SHARPEN, *_radii(old, c))
         for old, c in zip(canvas.charts, charts, strict=True)
     ]
-    return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample"))
+    at_once, loop = decoder.at_once, canvas.loop
+    return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample", loop=loop))
 
 
 def _radii(coarse: Chart, fine: Chart) -> tuple[float, float]:

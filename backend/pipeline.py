@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import __version__, lighting
+from .canvas import Canvas
 from .checkpoints import FOLDER, Pace, Saved, Shelf, UnusableStateError, resumed
 from .conditioning import encode_prompts
-from .decode import decode_frames, render
-from .denoise import Canvas
 from .edit import Edit
 from .engine import Engine
 from .fields import Fields
@@ -42,6 +41,7 @@ from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
 from .models.sparing import Sparing
 from .protocol import Event, GenerateRequest, phase
+from .render import decode_frames, render
 
 if TYPE_CHECKING:
     from .evaluation.spatial import ReferenceView
@@ -87,7 +87,7 @@ def _generate(
     clock = Clock()
     yield phase("load", 0, 1, "model")
     with clock("load"):
-        model, fields = engine.model(request.model, request.device), Fields(job)
+        model, fields = engine.model(request.model, request.device, request.lora_files), Fields(job)
         if ran_out:  # of memory, in an earlier run of this job
             fields, model = Fields(job, memory_bytes=0), Sparing(model, most_windows=1)
         engine.reset_peak(model.device)
@@ -136,6 +136,7 @@ def identity(task: Task, engine: Engine) -> str:
     """A digest of all that the bits of a result depend on."""
     request, spec = task.request, task.model.spec
     files = request.files | ({"source": str(source_video(request))} if request.source else {})
+    files |= {f"lora {number}": path for number, (path, _) in enumerate(request.loras, 1)}
     facts = {
         "request": request.to_json(),
         "model": [spec.id, spec.revision],
@@ -182,9 +183,7 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
             try:
                 p = next(denoising)
             except StopIteration as finished:
-                canvas = finished.value
-                shown = [z[:, :: now.stride] for z in canvas.latents]
-                return replace(canvas, latents=shown), evaluations
+                return finished.value, evaluations
             clock.add(p.stage, time.perf_counter() - start)
             evaluations += p.evaluations
             if p.state:
@@ -203,7 +202,7 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
 
 def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     """Decode the clean canvas into ``sky.mp4`` and its middle frame into ``poster.png``, or go on with it."""
-    request, charts = task.request, canvas.charts
+    request = task.request
     width, height, middle = request.width, request.height, request.frames // 2
     segments = Segments(job / FOLDER, width, height, request.fps, request.frames)
     if is_file(job / POSTER):
@@ -211,7 +210,7 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     spans = segments.spans[len(segments.files) :]
     with clock("decode"):
         edit = Edit(request, spans[0].start) if request.masked and spans else None
-        pieces = render(task.model, charts, canvas.latents, height, width, spans)
+        pieces = render(task.model, canvas, height, width, spans, task.fields)
         for span in spans:
             with segments.writer() as video:
                 while video.written < len(span):
@@ -240,7 +239,8 @@ def write_preview(model: VideoModel, clean: Canvas, request: GenerateRequest, jo
     """The first frame of the predicted clean canvas, small."""
     height = min(PREVIEW_HEIGHT, request.height)
     width = max(1, round(height * request.width / request.height))
-    frames = decode_frames(model, clean.charts, clean.latents, height, width, range(1))
+    first = replace(clean, latents=[z[:, :1] for z in clean.latents], loop=False)
+    frames = decode_frames(model, first, height, width, range(1))
     write_png(job / "preview.png", next(iter(frames)))
 
 

@@ -6,6 +6,7 @@ Standard library only, so that a sky's cost can be told where there is no engine
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 # Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
 # caps (at the same scale) 42 degrees.
@@ -63,10 +64,54 @@ def panorama_size(width: int, height: int, flat: bool, cells: int, ratio: int) -
     return max(cells, columns // 2), max(cells, columns)
 
 
-def stride_of(frames: int, loop: bool, window: int) -> int:
-    """Frames of the canvas for each frame of a loop. One shorter than the model's window, which knows no clip that
-    runs several times, is made finer in time, and every so many of its frames are shown."""
-    return math.ceil(window / frames) if loop else 1
+class Clips(Protocol):
+    """How a model sees time: what of :class:`.models.base.ModelSpec` tells of it."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def least_frames(self) -> int: ...
+    @property
+    def time_ratio(self) -> int: ...
+    @property
+    def lead(self) -> int: ...
+
+
+def _least(clips: Clips) -> int:
+    """The latents of the shortest window."""
+    return max(clips.least_frames or clips.frames, clips.lead + 1)
+
+
+def stride_of(frames: int, loop: bool, clips: Clips) -> int:
+    """Frames of the canvas for each frame of a loop: the fewest that are whole latents, and enough for a window. A loop
+    shorter than the model's window, which knows no clip that runs several times, is made finer in time, and every so
+    many of its frames are shown."""
+    if not loop:
+        return 1
+    whole = clips.time_ratio // math.gcd(frames, clips.time_ratio)
+    return whole * math.ceil((_least(clips) - clips.lead) * clips.time_ratio / (frames * whole))
+
+
+def latents_of(frames: int, loop: bool, clips: Clips) -> int:
+    """Length of the canvas for a film of ``frames``, never shorter than the model's shortest window."""
+    if loop:
+        return frames * stride_of(frames, loop, clips) // clips.time_ratio
+    return max(math.ceil((frames - clips.lead) / clips.time_ratio) + clips.lead, _least(clips))
+
+
+def frames_of(latents: int, loop: bool, clips: Clips) -> int:
+    """Frames that a canvas of so many latents stands for."""
+    return clips.time_ratio * latents if loop else clips.time_ratio * (latents - clips.lead) + clips.lead
+
+
+def window_of(latents: int, loop: bool, clips: Clips) -> int:
+    """Latents of each window over time of a canvas, its lead included: on a ring that is one more that it is read."""
+    return min(clips.frames, latents + clips.lead * loop)
+
+
+def own_of(latents: int, loop: bool, clips: Clips) -> tuple[int, int]:
+    """What windows cover in time, and how much of it each does: without the lead that each begins with."""
+    return latents - clips.lead * (not loop), window_of(latents, loop, clips) - clips.lead
 
 
 def span_count(length: int, window: int, wrap: bool, finishing: bool = False) -> int:

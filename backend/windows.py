@@ -21,7 +21,8 @@ FEATHER_CELLS = 2.0
 
 @dataclass(frozen=True)
 class Span:
-    """Indices (n,) of one axis that a window covers, and how much each of them is its own (n,) in (0, 1]."""
+    """Indices (n,) of one axis that a window covers, and how much each of them is its own (n,) in [0, 1]: 0 where it is
+    only read."""
 
     index: Tensor
     weight: Tensor
@@ -107,21 +108,46 @@ def _border(first: int, second: int, window: int, shift: float, feather: float) 
     return second + overlap / 2 + (shift - 0.5) * slack
 
 
+def led(spans: list[Span], length: int, lead: int, loop: bool) -> list[Span]:
+    """Spans over time with the ``lead`` latents before each, which a model takes for a single image. Those are read
+    and not written, unless they are the beginning of a clip that ends.
+
+    ``spans`` are over a ring of ``length``, or over what a clip of that length has after its lead.
+    """
+    if not lead:
+        return spans
+    found = []
+    for span in spans:
+        index = span.index if loop else span.index + lead
+        before = (index[0] + torch.arange(-lead, 0)) % length
+        own = torch.zeros(lead) if loop else (before < lead).float()
+        found.append(Span(torch.cat([before, index]), torch.cat([own, span.weight])))
+    return found
+
+
+def over_time(length: int, window: int, lead: int, shift: float, loop: bool, finishing: bool = False) -> list[Span]:
+    """:func:`cover` of a canvas's latents in time by windows of ``window`` latents that begin with a lead."""
+    spans = cover(length if loop else length - lead, window - lead, shift, loop, finishing)
+    return led(spans, length, lead, loop)
+
+
 def layout(
     sizes: list[tuple[int, int, bool]],
     frames: int,
     loop: bool,
     step: int,
     window: tuple[int, int],
+    lead: int = 0,
     finishing: bool = False,
 ) -> list[Window]:
-    """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames and its cells.
+    """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames, of which ``lead`` are
+    a lead (:func:`led`), and its cells.
 
     Earlier ones come first, so that of a long canvas only a few frames are in use at a time.
     """
     span_frames, cells = window
     windows = []
-    for t in cover(frames, span_frames, offset(step, 0), loop, finishing):
+    for t in over_time(frames, span_frames, lead, offset(step, 0), loop, finishing):
         for chart, (rows, columns, wrap) in enumerate(sizes):
             for r in cover(rows, cells, offset(step, 1), False):
                 windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap, finishing)]

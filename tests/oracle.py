@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,3 +83,9 @@ class Oracle:
     def encode(self, frames: Tensor) -> Tensor:
         """A cell's mean brightness, as every channel, undoing the sigmoid."""
         return torch.nn.functional.avg_pool2d(frames[:, :1], 8).clamp(1e-4, 1 - 1e-4).logit().expand(-1, 2, -1, -1)
+
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
+        return (self.decode(z[None]) for z in latents.unbind(1))
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        return self.encode(frames).transpose(0, 1)

@@ -11,15 +11,17 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ..canvas import Canvas, white_noise
 from ..charts import Chart
 from ..checkpoints import Saved, State, UnusableStateError
 from ..conditioning import Prompts
-from ..denoise import Canvas, Progress
+from ..denoise import Progress
 from ..fields import Fields
 from ..models.base import VideoModel
 from ..protocol import GenerateRequest
-from ..sizes import stride_of
+from ..sizes import latents_of, stride_of, window_of
 
 Denoising = Generator[Progress, None, Canvas]
 
@@ -38,17 +40,38 @@ class Task:
     @property
     def stride(self) -> int:
         """Frames of the canvas for each frame of the movie, see :func:`..sizes.stride_of`."""
-        return stride_of(self.request.frames, self.request.loop, self.model.spec.frames)
+        return stride_of(self.request.frames, self.request.loop, self.model.spec)
 
     @property
     def frames(self) -> int:
-        """Length of the canvas, never shorter than the model's window."""
-        return max(self.request.frames * self.stride, self.model.spec.frames)
+        """Length of the canvas in latents, never shorter than the model's window."""
+        return latents_of(self.request.frames, self.request.loop, self.model.spec)
+
+    @property
+    def window(self) -> int:
+        """Latents of each window in time."""
+        return window_of(self.frames, self.request.loop, self.model.spec)
 
     @property
     def frame_step_s(self) -> float:
-        """Seconds between frames of the canvas."""
+        """Seconds between the frames that the canvas stands for."""
         return 1 / (self.request.fps * self.stride)
+
+    def canvas(self, charts: list[Chart], latents: list[Tensor]) -> Canvas:
+        """A canvas of this task."""
+        request = self.request
+        return Canvas(charts, latents, request.loop, self.frame_step_s, stride=self.stride, seed=request.seed)
+
+    def noise(self, charts: list[Chart]) -> list[Tensor]:
+        """White noise for all of ``charts``, drawn from the generator."""
+        return white_noise(charts, self.model.spec.channels, self.frames, self.generator, self.fields)
+
+    def begin(self, noise: list[Tensor]) -> list[Tensor]:
+        """What the model begins with, in place of white noise: times its ``start``."""
+        if self.model.spec.start != 1:
+            for z in noise:
+                z *= self.model.spec.start
+        return noise
 
     @cached_property
     def generator(self) -> torch.Generator:

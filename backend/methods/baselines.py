@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from ..denoise import Canvas, Schedule, denoise, white_noise
+from ..denoise import Schedule, denoise
 from ..guides import Guide
 from ..models.base import VideoModel, Wrapped
-from ..windows import Span, Window, cover, offset
+from ..sizes import own_of
+from ..windows import Span, Window, led, offset, over_time
 from . import Denoising, Task
 from .dynamicscaler import panorama_chart
 
@@ -41,7 +42,7 @@ def fixed_windows(task: Task, overlap: float) -> list[Window]:
     """Windows of space and time that overlap by a part of themselves, or, with 0, not at all."""
     chart, spec, request = panorama_chart(task.request, task.model.spec), task.model.spec, task.request
     axes = [
-        (task.frames, spec.frames, request.loop),
+        (*own_of(task.frames, request.loop, spec), request.loop),
         (chart.rows, spec.cells, False),
         (chart.columns, spec.cells, chart.wrap),
     ]
@@ -49,6 +50,7 @@ def fixed_windows(task: Task, overlap: float) -> list[Window]:
     if overlap == 0:
         spans = [in_turn(s, length) for s, (length, _, _) in zip(spans, axes, strict=True)]
     times, rows, columns = spans
+    times = led(times, task.frames, spec.lead, request.loop)
     return [Window(0, t, r, c) for t in times for r in rows for c in columns]
 
 
@@ -65,12 +67,13 @@ def run(
     if begun := task.begun("layout"):
         latents = begun.of("x", task.shapes([chart]))
     else:
-        latents = white_noise([chart], model.spec.channels, task.frames, task.generator, task.fields)
-    canvas = Canvas([chart], latents, request.loop, task.frame_step_s)
+        latents = task.begin(task.noise([chart]))
+    canvas = task.canvas([chart], latents)
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
     yield from denoise(
-        model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of, begun=begun
-    )
+        model, canvas, task.prompts, schedule, guides=guides, fields=task.fields, windows_of=windows_of, begun=begun,
+        fresh=lambda: task.noise([chart]),
+    )  # fmt: skip
     return canvas
 
 
@@ -101,7 +104,7 @@ def native(task: Task) -> Denoising:
     def windows_of(step: int, last: bool) -> list[Window]:
         start = int(offset(step, 2) * chart.columns) if chart.wrap else 0
         columns = Span((start + torch.arange(chart.columns)) % chart.columns, torch.ones(chart.columns))
-        times = cover(task.frames, spec.frames, offset(step, 0), task.request.loop, last)
+        times = over_time(task.frames, task.window, spec.lead, offset(step, 0), task.request.loop, last)
         return [Window(0, t, rows, columns) for t in times]
 
     return (yield from run(task, windows_of, model=Wrapped(task.model, cells=chart.columns, window_batch=1)))

@@ -17,9 +17,10 @@ from collections.abc import Callable, Generator
 from torch import Tensor
 
 from .. import sphere
+from ..canvas import Canvas
 from ..charts import Chart
 from ..checkpoints import State, named
-from ..denoise import Canvas, Progress, white_noise
+from ..denoise import Progress
 from ..models.base import ModelSpec
 from ..motion_guidance import renoise
 from ..protocol import GenerateRequest
@@ -65,7 +66,7 @@ def denoise_in_turn(
     sigmas, begun = model.sigmas(request.steps), task.begun(stage)
     noisy = begun.of("x", shapes)[0] if begun else start()
     clean = begun.of("before", shapes)[0] if begun else task.fields.zeros(*noisy.shape)
-    canvas = Canvas([denoiser.chart], [clean], request.loop, task.frame_step_s)
+    canvas = task.canvas([denoiser.chart], [clean])
     places = [denoiser.places(i) for i in range(len(steps))]
     first = begun.steps_of(len(steps)) if begun else 0
     done, total = sum(map(len, places[:first])), sum(map(len, places))
@@ -111,8 +112,8 @@ def sphere_layout(task: Task, chart: Chart) -> Generator[Progress, None, Tensor]
 
 
 def start_noise(task: Task, chart: Chart) -> Tensor:
-    """White noise (C, F, rows, columns)."""
-    return white_noise([chart], task.model.spec.channels, task.frames, task.generator, task.fields)[0]
+    """What denoising begins with (C, F, rows, columns)."""
+    return task.begin(task.noise([chart]))[0]
 
 
 def refine(task: Task, canvas: Canvas | None, chart: Chart) -> Denoising:
@@ -123,7 +124,7 @@ def refine(task: Task, canvas: Canvas | None, chart: Chart) -> Denoising:
 
     def start() -> Tensor:
         assert canvas is not None
-        sigma, noisy = model.sigmas(steps)[first], start_noise(task, chart)
+        sigma, noisy = model.sigmas(steps)[first], task.noise([chart])[0]
         for frame in range(task.frames):
             noisy[:, frame] = renoise(upsample_latents(canvas.latents[0][:, frame], chart), noisy[:, frame], sigma)
         return noisy

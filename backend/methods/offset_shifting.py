@@ -16,9 +16,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from ..windows import Span, Window
+from ..models.base import ModelSpec
+from ..sizes import own_of
+from ..windows import Span, Window, led
 from .sweep import Denoiser, Footprint
 
 SHIFTS_PER_WINDOW = 16
@@ -54,18 +55,21 @@ def spatial_starts(length: int, window: int, step: int, wrap: bool) -> list[int]
     return docked(length, window, count, step % SHIFTS_PER_WINDOW / SHIFTS_PER_WINDOW)
 
 
-def temporal_spans(frames: int, window: int, step: int, steps: int, loop: bool) -> list[Tensor]:
-    """Frames (window,) of each temporal window of ``step``, counted from the stage's start; ``steps``: the schedule.
+def temporal_spans(frames: int, step: int, steps: int, loop: bool, spec: ModelSpec) -> list[Span]:
+    """The temporal windows of ``step``, counted from the stage's start, on a canvas of ``frames`` latents; ``steps``:
+    the schedule.
 
     A loop shorter than the window is read more than once around.
     """
+    length, window = own_of(frames, loop, spec)
     overlap = TIME_OVERLAPS[0] if step < steps / 2 else TIME_OVERLAPS[1]
-    count = max(1, math.ceil((frames / window - 1) / (1 - overlap)) + 1)
+    count = max(1, math.ceil((length / window - 1) / (1 - overlap)) + 1)
     if loop:
         starts = [step % TIME_CYCLE + k * int(window * (1 - overlap)) for k in range(count)]
     else:
-        starts = docked(frames, window, count, step % TIME_CYCLE / TIME_CYCLE)
-    return [(start + torch.arange(window)) % frames for start in starts]
+        starts = docked(length, window, count, step % TIME_CYCLE / TIME_CYCLE)
+    spans = [Span((start + torch.arange(window)) % length, torch.ones(window)) for start in starts]
+    return led(spans, frames, spec.lead, loop)
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,18 @@ class OffsetShiftingDenoiser(Denoiser):
 
     def places(self, step: int) -> list[Window]:
         chart, cells = self.chart, self.spec.cells
-        times = temporal_spans(self.frames, self.spec.frames, step, self.steps, self.loop)
+        times = temporal_spans(self.frames, step, self.steps, self.loop, self.spec)
         rows = [start + torch.arange(cells) for start in spatial_starts(chart.rows, cells, step, False)]
         columns = [
             (start + torch.arange(cells)) % chart.columns
             for start in spatial_starts(chart.columns, cells, step, chart.wrap)
         ]
         ones = torch.ones(cells)
-        return [
-            Window(0, Span(t, torch.ones(len(t))), Span(r, ones), Span(c, ones))
-            for t in times
-            for r in rows
-            for c in columns
-        ]
+        return [Window(0, t, Span(r, ones), Span(c, ones)) for t in times for r in rows for c in columns]
 
     def footprint(self, place: Window) -> Footprint:
         chart, rows, columns = self.chart, place.rows, place.columns
         view = chart.view(rows.centre, columns.centre, self.spec.cells, self.frame_step_s)
         prompt = int(self.shares[:, int(rows.centre), int(columns.centre) % chart.columns].argmax())
         cells = rows.index[:, None] * chart.columns + columns.index
-        return Footprint(place.time.index, cells, view, prompt)
+        return Footprint(place.time, cells, view, prompt)

@@ -17,6 +17,7 @@ from torch import Tensor
 from .. import sphere
 from ..models.base import View
 from ..sampling import axes
+from ..windows import Span
 from .offset_shifting import temporal_spans
 from .sweep import Denoiser, Footprint
 
@@ -71,12 +72,12 @@ class ProjectionDenoiser(Denoiser):
         """Of the chart's cells, (rows, columns, 3): the same for every view."""
         return sphere.erp_directions(self.chart.rows, self.chart.columns)
 
-    def places(self, step: int) -> list[tuple[Tensor, float, float]]:
+    def places(self, step: int) -> list[tuple[Span, float, float]]:
         """Frames, yaw and pitch of every view of ``step``, in the order of their visits."""
-        spans = temporal_spans(self.frames, self.spec.frames, step, self.steps, self.loop)
+        spans = temporal_spans(self.frames, step, self.steps, self.loop, self.spec)
         return [(frames, yaw, pitch) for frames in spans for yaw, pitch in viewing_angles(step)]
 
-    def footprint(self, place: tuple[Tensor, float, float]) -> Footprint:
+    def footprint(self, place: tuple[Span, float, float]) -> Footprint:
         frames, yaw, pitch = place
         fov, size, chart = math.radians(FOV_DEG), self.spec.cells, self.chart
         cells = gather_cells(yaw, pitch, fov, size, chart.rows, chart.columns)

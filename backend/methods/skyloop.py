@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .. import inputs
+from ..canvas import Canvas
 from ..charts import Chart, sphere_charts
 from ..checkpoints import named
 from ..controls import REFINED_MOTION
-from ..denoise import Canvas, Schedule, denoise, white_noise
+from ..denoise import Schedule, denoise
 from ..fields import Fields
 from ..known import Known
 from ..models.base import ModelSpec, VideoModel
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
-from ..sizes import GUIDED_ABOVE, REFINE_SIGMA, REFINE_STEPS, plane_sizes, refining_steps, sphere_columns
+from ..sizes import REFINE_SIGMA, REFINE_STEPS, plane_sizes, refining_steps, sphere_columns
 from . import Denoising, Task
 
 # How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
@@ -58,9 +60,9 @@ def entry(request: GenerateRequest, stages: list[list[Chart]], spec: ModelSpec, 
     return max(resolved, default=0)
 
 
-def layout_schedule(sigmas: list[float], guidance: float) -> Schedule:
-    """Guided while the layout forms, unguided below :data:`GUIDED_ABOVE`."""
-    return Schedule(sigmas, [guidance if s > GUIDED_ABOVE else 1.0 for s in sigmas[:-1]])
+def guided(sigmas: list[float], guidance: float, above: float) -> Schedule:
+    """Guided at noise levels ``above`` one, while the layout forms, and not below."""
+    return Schedule(sigmas, [guidance if s > above else 1.0 for s in sigmas[:-1]])
 
 
 def last_part(model: VideoModel, steps: int, part: float) -> list[float]:
@@ -70,13 +72,13 @@ def last_part(model: VideoModel, steps: int, part: float) -> list[float]:
     return [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
 
 
-def refine_schedule(model: VideoModel, steps: int) -> Schedule:
+def refine_levels(model: VideoModel, steps: int) -> list[float]:
     """The part of the model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
     fine = model.sigmas(1000)
     start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
     count = refining_steps(steps, REFINE_STEPS)
     sigmas = [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
-    return Schedule([REFINE_SIGMA, *sigmas[1:]], [1.0] * count)
+    return [REFINE_SIGMA, *sigmas[1:]]
 
 
 def paces(task: Task, refinements: int) -> tuple[float, float]:
@@ -85,21 +87,20 @@ def paces(task: Task, refinements: int) -> tuple[float, float]:
     Motion follows the pace that is asked for, up to the fastest that the model knows; more of it comes from guidance
     away from a slower one.
     """
-    pace = LOOP_PACE if task.request.loop and task.frames == task.model.spec.frames else LONG_PACE
+    spec = task.model.spec
+    pace = LOOP_PACE if task.request.loop and task.frames + spec.lead <= spec.frames else LONG_PACE
     asked = pace * task.request.motion / REFINED_MOTION**refinements * task.frame_step_s
-    wanted = min(asked, task.model.spec.longest_step_s)
+    wanted = min(asked, spec.longest_step_s)
     return wanted, wanted / (1 + (asked / wanted - 1) / AVOIDING) if asked else 0.0
 
 
-def starting_noise(
-    task: Task, charts: list[Chart], still: list[Tensor] | None, generator: torch.Generator
-) -> list[Tensor]:
+def recurring_noise(task: Task, charts: list[Chart], still: list[Tensor] | None) -> list[Tensor]:
     """White noise of which a part recurs in time; the same in every frame where nothing shall move.
 
     Each window's own is white: what recurs lies a window apart, and a loop's last frames, which a window may see
     together with its first ones, are drawn anew.
     """
-    noise = white_noise(charts, task.model.spec.channels, task.frames, generator, task.fields)
+    noise = task.noise(charts)
     period = task.model.spec.frames
     again, anew = math.sqrt(RECURRENCE), math.sqrt(1 - RECURRENCE)
     fixed = [s > 0.5 for s in still] if still else [None] * len(noise)
@@ -130,25 +131,26 @@ def compose(task: Task) -> Denoising:
     canvas: Canvas | None = None
     for number in range(begin + task.first(names[begin:]), len(stages)):
         charts, name, shapes = stages[number], names[number], task.shapes(stages[number])
-        begun, coarse = task.begun(name), None
+        begun, coarse, still = task.begun(name), None, known.still(charts)
+        fresh = partial(recurring_noise, task, charts, still)
         if begun:
             latents = begun.of("x", shapes)
             coarse = begun.of("coarse", shapes) if number and request.camera else None
         else:
-            latents = starting_noise(task, charts, known.still(charts), task.generator)
+            latents = fresh()
             if canvas:
                 coarse = yield from upsample(model, canvas, charts, task.fields)
                 _begin_from(coarse, latents, REFINE_SIGMA, task.fields)
             elif again:
                 coarse = yield from known.beginning(charts, last=number == len(stages) - 1)
                 _begin_from(coarse, latents, again[0], task.fields)
+            else:
+                latents = task.begin(latents)
         guides = yield from known.guides(charts, coarse if number else None, first=number == 0)
         kept = named("coarse", coarse) if coarse and number and request.camera else {}
-        if number == begin:
-            schedule = layout_schedule(again or model.sigmas(request.steps), request.guidance)
-        else:
-            schedule = refine_schedule(model, request.steps)
-        canvas = Canvas(charts, latents, request.loop, wanted, avoid_step_s=avoided)
+        levels = (again or model.sigmas(request.steps)) if number == begin else refine_levels(model, request.steps)
+        schedule = guided(levels, request.guidance, model.spec.guided_above)
+        canvas = replace(task.canvas(charts, latents), frame_step_s=wanted, avoid_step_s=avoided)
         for p in denoise(
             model,
             canvas,
@@ -159,6 +161,7 @@ def compose(task: Task) -> Denoising:
             fields=task.fields,
             final=number == len(stages) - 1,
             begun=begun,
+            fresh=fresh,
         ):
             yield replace(p, state=replace(p.state, tensors=p.state.tensors | kept)) if p.state else p
     assert canvas is not None

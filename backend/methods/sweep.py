@@ -23,17 +23,19 @@ from ..conditioning import Prompts
 from ..models.base import ModelSpec, VideoModel, View
 from ..protocol import ErrorKind, SkyloopError
 from ..solver import solver_step
+from ..windows import Span
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Where a window reads and writes: ``frames`` (f,) and ``cells`` (h, w) of a chart, cells counted row by row.
+    """Where a window reads and writes: ``time`` (f latents, of which those without weight are only read) and ``cells``
+    (h, w) of a chart, cells counted row by row.
 
     Of windows whose pixels miss some of the cells they look at: ``seen`` (n,) are all those cells, ``nearest`` (n,)
     the pixel (of h * w) that is closest to each.
     """
 
-    frames: Tensor
+    time: Span
     cells: Tensor
     view: View
     prompt: int
@@ -116,17 +118,19 @@ def sweep(
     z, c = noisy.view(*noisy.shape[:2], -1), clean.view(*clean.shape[:2], -1)
     denoised = torch.zeros(z.shape[1:], dtype=torch.bool)
     for footprint in footprints:
-        frames, cells = footprint.frames[:, None], footprint.cells.flatten()
+        frames, cells = footprint.time.index[:, None], footprint.cells.flatten()
         before, again = z[:, frames, cells], denoised[frames, cells]
         x = before
         if bool(again.any()):
             noise = torch.randn(before.shape, generator=generator)
             x = torch.where(again, renoise_between(before, level.then, level.now, noise), before)
         prediction = _predict(model, x, footprint, prompts, level)
-        after = solver_step(x, prediction, None, (1.0, level.now, level.then))
+        after = _stepped(model, x, prediction, level, generator)
         after = torch.where(again, torch.lerp(after, before, level.mixing), after)
 
-        at, frames = last_writers(footprint.frames)
+        own = footprint.time.weight > 0
+        prediction, after = prediction[:, own], after[:, own]
+        at, frames = last_writers(footprint.time.index[own])
         at, frames = at[:, None], frames[:, None]
         if footprint.seen is not None and footprint.nearest is not None:
             seen = footprint.seen
@@ -139,7 +143,15 @@ def sweep(
         denoised[frames, cells] = True
         yield
     missed = ~denoised
-    z[:, missed] = solver_step(z[:, missed], c[:, missed], None, (1.0, level.now, level.then))
+    z[:, missed] = _stepped(model, z[:, missed], c[:, missed], level, generator)
+
+
+def _stepped(model: VideoModel, x: Tensor, clean: Tensor, level: Level, generator: torch.Generator) -> Tensor:
+    """A step without memory: of the first order, or with fresh noise for models that were trained for that."""
+    if model.spec.solver == "renoise":
+        noise = torch.randn(x.shape, generator=generator)
+        return solver_step(x, clean, None, (1.0, level.now, level.then), "renoise", noise)
+    return solver_step(x, clean, None, (1.0, level.now, level.then), "euler")
 
 
 def _predict(model: VideoModel, x: Tensor, footprint: Footprint, prompts: Prompts, level: Level) -> Tensor:
@@ -152,7 +164,7 @@ def _predict(model: VideoModel, x: Tensor, footprint: Footprint, prompts: Prompt
         raise SkyloopError(
             ErrorKind.INTERNAL,
             f"The model returned no number (NaN) at noise level {level.now:.2f}, in a window at pitch "
-            f"{math.degrees(footprint.view.pitch):.0f}°, from frame {int(footprint.frames[0])}.",
+            f"{math.degrees(footprint.view.pitch):.0f}°, from frame {int(footprint.time.index[0])}.",
             "Try another seed; if it happens again, verify the model.",
         )
     return prediction

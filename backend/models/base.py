@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -26,7 +26,8 @@ class ModelSpec:
       (0: only ``frames``) is as good;
     * ``lead``: how many latents at the beginning of a window (1 or 0) stand for a single frame, as in every clip that
       the model was trained on. F latents are ``time_ratio * (F - lead) + lead`` frames;
-    * ``clipwise``: frames are decoded and encoded as a clip (:meth:`VideoModel.decode_clip`), not one by one;
+    * ``clipwise``: frames are decoded and encoded as a clip (:meth:`VideoModel.decode_clip`), not one by one, in tiles
+      of at most ``clip_cells``, halo included;
     * ``around``: so many latents of a loop's other end must be decoded before and after its own, and are dropped.
 
     And of all: what white noise is multiplied by to begin with (``start``), the ``solver`` its steps are made for, the
@@ -49,6 +50,7 @@ class ModelSpec:
     lead: int = 0
     least_frames: int = 0
     clipwise: bool = False
+    clip_cells: int = 1 << 12
     around: tuple[int, int] = (0, 0)
     solver: Solver = "multistep"
     guided_above: float = GUIDED_ABOVE
@@ -121,7 +123,7 @@ class VideoModel(Protocol):
         """RGB (N, 3, H, W) in [0, 1], sides multiples of ratio -> latents of single frames."""
         ...
 
-    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
         """Latents (channels, F, rows, columns) of a clip -> its frames in order, a few at a time: RGB (n, 3, H, W) in
         [0, 1]. For ``clipwise`` models; closing it early leaves nothing behind."""
         ...
@@ -162,7 +164,7 @@ class Wrapped:
     def encode(self, frames: Tensor) -> Tensor:
         return self.model.encode(frames)
 
-    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
         return self.model.decode_clip(latents)
 
     def encode_clip(self, frames: Tensor) -> Tensor:

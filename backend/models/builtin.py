@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,7 +138,7 @@ class BuiltinModel:
         x = (frames.to(self.device) * 2 - 1).to(self.dtype).contiguous(memory_format=torch.channels_last)
         return (self.autoencoder.encode(x).float() - self.mean) / self.std
 
-    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
         """One frame after the other: its latents are single frames'."""
         return (self.decode(z[None]) for z in latents.unbind(1))
 

@@ -5,7 +5,7 @@ What all families share is here; what differs is in :mod:`.families`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ class FoundationModel:
     def encode(self, frames: Tensor) -> Tensor:
         return self.family.encode(frames.to(self.device))
 
-    def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
         pieces = self.family.decode_clip(latents.to(self.device))
         while True:
             with torch.inference_mode():  # not over a yield: what the caller does meanwhile is the caller's

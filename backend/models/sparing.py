@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,10 @@ from ..protocol import ErrorKind
 from .base import VideoModel, View, Wrapped
 
 _logger = logging.getLogger(__name__)
+
+
+class TooLargeError(Exception):
+    """A tile of a clip does not fit into memory, and smaller ones, as large as ``spec.clip_cells`` now says, may."""
 
 
 class Sparing(Wrapped):
@@ -50,6 +55,37 @@ class Sparing(Wrapped):
     def encode(self, frames: Tensor) -> Tensor:
         return self._in_parts("encode", frames, self.halo * self.spec.ratio, 1 / self.spec.ratio)
 
+    def decode_clip(self, latents: Tensor) -> Generator[Tensor, None, None]:
+        """Raises :class:`TooLargeError`: who decodes a clip may have put some of its frames somewhere already."""
+        fits = True
+        try:
+            with closing(self.model.decode_clip(latents)) as pieces:
+                yield from pieces
+        except (RuntimeError, MemoryError) as error:
+            self._smaller(latents.shape[-2] * latents.shape[-1], error)
+            fits = False
+        if not fits:  # only here, as the exception held on to all that had been allocated
+            _emptied(self.device)
+            raise TooLargeError
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        """Raises :class:`TooLargeError`."""
+        try:
+            return self.model.encode_clip(frames)
+        except (RuntimeError, MemoryError) as error:
+            self._smaller(frames.shape[-2] * frames.shape[-1] // self.spec.ratio**2, error)
+        _emptied(self.device)
+        raise TooLargeError
+
+    def _smaller(self, cells: int, error: Exception) -> None:
+        """Have tiles of half as many cells from now on. Raises ``error`` where it is another, or where they are as
+        small as can be."""
+        least = (2 * self.halo + 2) ** 2
+        if as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY or cells <= least:
+            raise error
+        self.spec = replace(self.spec, clip_cells=max(least, cells // 2))
+        _logger.warning("out of memory with a clip of %d cells; going on with %d", cells, self.spec.clip_cells)
+
     def _in_parts(self, way: str, x: Tensor, halo: int, scale: float) -> Tensor:
         """Convert (N, C, H, W) to ``scale`` times the size, frame by frame or in halves along the longer side."""
         axis = 2 if x.shape[2] >= x.shape[3] else 3
@@ -81,6 +117,11 @@ def tried(compute: Callable[[], Tensor], device: torch.device, *, again: bool) -
         if not again or as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY:
             raise
     # Only here, as the exception held on to all that had been allocated.
+    _emptied(device)
+    return None
+
+
+def _emptied(device: torch.device) -> None:
+    """Give what torch keeps for later back to the device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    return None

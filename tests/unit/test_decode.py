@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from backend import decode, sphere
+from backend.canvas import Canvas
 from backend.charts import Chart, covering, sphere_charts
-from backend.decode import Decoder, Renderer, decode_frames, frames_at_once, haloed, render, tiles
-from backend.denoise import Canvas
+from backend.decode import Decoder, frames_at_once, haloed, tiles
 from backend.fields import Fields
 from backend.models.base import VideoModel
 from backend.models.builtin import BuiltinModel
 from backend.motion_guidance import upsample
+from backend.render import BOX, Renderer, decode_frames, render
 from tests.oracle import Oracle
 
 ATLASES = {
@@ -53,6 +54,10 @@ def latents_for(charts: Sequence[Chart], channels: int = 2, frames: int = 3) -> 
     return [torch.randn(channels, frames, c.rows, c.columns, generator=generator) for c in charts]
 
 
+def canvas_of(charts: Sequence[Chart], latents: Sequence[Tensor]) -> Canvas:
+    return Canvas(list(charts), list(latents), True, 0.125)
+
+
 @torch.inference_mode()
 def rendered_whole(model: VideoModel, charts: list[Chart], latents: list[Tensor], height: int, width: int) -> Tensor:
     """The plain way: every chart decoded in one piece, all pixels read from it. (F, 3, height, width) in [0, 1]."""
@@ -73,7 +78,7 @@ def rendered_whole(model: VideoModel, charts: list[Chart], latents: list[Tensor]
 
 
 def rendered(model: VideoModel, charts: list[Chart], latents: list[Tensor], height: int, width: int) -> Tensor:
-    frames = list(decode_frames(model, charts, latents, height, width, range(latents[0].shape[1])))
+    frames = list(decode_frames(model, canvas_of(charts, latents), height, width, range(latents[0].shape[1])))
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2) / 255
 
 
@@ -157,7 +162,7 @@ def pieces(columns: int, frames: int, monkeypatch: pytest.MonkeyPatch) -> dict[s
     monkeypatch.setattr(Decoder, "__call__", reading)
     monkeypatch.setattr(Renderer, "__call__", making)
     latents = latents_for(charts, frames=frames)
-    for _ in render(model, charts, latents, 4 * columns, 8 * columns, [range(frames)]):
+    for _ in render(model, canvas_of(charts, latents), 4 * columns, 8 * columns, [range(frames)]):
         pass
     for _ in upsample(model, Canvas(charts, latents, True, 0.1), sphere_charts(2 * columns, 16), Fields()):
         pass
@@ -173,13 +178,13 @@ def test_what_is_on_the_device_does_not_grow(monkeypatch: pytest.MonkeyPatch) ->
         sizes = pieces(columns, frames, monkeypatch)
         assert max(sizes["decoded"], sizes["encoded"]) <= cells
         assert sizes["block"] <= cells * 64
-        assert sizes["box"] <= 1.1 * decode.BOX * cells
+        assert sizes["box"] <= 1.1 * BOX * cells
 
 
 def test_every_tile_is_decoded_once_for_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 1000)
     model, charts = Counting(), ATLASES["fine"]
-    for _ in render(model, charts, latents_for(charts, frames=1), 512, 1024, [range(1)]):
+    for _ in render(model, canvas_of(charts, latents_for(charts, frames=1)), 512, 1024, [range(1)]):
         pass
     assert len(model.decoded) == sum(len(tiles(c.rows, c.columns, c.wrap, model.halo)) for c in charts)
 
@@ -229,7 +234,7 @@ def test_frames_come_out_in_order_and_size() -> None:
     latents = [torch.full((2, 9, c.rows, c.columns), 0.0) for c in charts]
     for z in latents:
         z += torch.linspace(-2, 2, 9)[None, :, None, None]
-    frames = list(decode_frames(Oracle(), charts, latents, 64, 128, range(9)))
+    frames = list(decode_frames(Oracle(), canvas_of(charts, latents), 64, 128, range(9)))
     assert [f.shape for f in frames] == [(64, 128, 3)] * 9
     means = [f.mean() for f in frames]
     assert means == sorted(means)
@@ -239,7 +244,7 @@ def test_frames_come_out_in_order_and_size() -> None:
 def test_progress_of_rendering_ends_with_all_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "CELLS_AT_ONCE", 300)
     charts = ATLASES["fine"]
-    pieces = list(render(Oracle(), charts, latents_for(charts), 128, 256, [range(3)]))
+    pieces = list(render(Oracle(), canvas_of(charts, latents_for(charts)), 128, 256, [range(3)]))
     assert [p.done for p in pieces] == list(range(1, pieces[-1].total + 1))
     assert sum(len(p.frames) for p in pieces) == 3
     assert len(pieces) >= 6, "more often than once a frame"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from backend import sphere
+from backend.canvas import Canvas, exchange, overlaps, white_noise
 from backend.charts import Chart, sphere_charts
 from backend.conditioning import Prompts
-from backend.denoise import Canvas, Schedule, denoise, exchange, overlaps, white_noise
+from backend.denoise import Schedule, denoise
 from backend.motion_guidance import renoise
 from backend.solver import solver_step
 from tests.oracle import Oracle, SmoothOracle

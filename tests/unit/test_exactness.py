@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from backend import denoise as engine
+from backend.canvas import Canvas, white_noise
 from backend.charts import Chart, sphere_charts
 from backend.conditioning import Prompts
-from backend.denoise import Canvas, Schedule, Visit, denoise, white_noise
+from backend.denoise import Schedule, Visit, denoise
 from backend.fields import Fields
 from backend.methods import Task
-from backend.methods.skyloop import compose, starting_noise
+from backend.methods.skyloop import compose, recurring_noise
 from backend.models.base import View
 from backend.models.builtin import BuiltinModel
 from backend.protocol import GenerateRequest
@@ -65,9 +66,10 @@ def test_the_order_of_windows_does_not_matter(monkeypatch: pytest.MonkeyPatch, i
 @pytest.mark.parametrize(("frames", "loop"), [(24, True), (32, True), (40, True), (47, True), (12, True), (40, False)])
 def test_every_window_starts_from_white_noise(frames: int, loop: bool) -> None:
     """Noise comes back in a longer clip, but never twice within a window, also where that reaches over the join."""
-    task = Task(Oracle(), replace(REQUEST, frames=frames, loop=loop), Prompts(["anything"], ""), Fields())
+    request = replace(REQUEST, frames=frames, loop=loop, seed=5)
+    task = Task(Oracle(), request, Prompts(["anything"], ""), Fields())
     plane = [Chart("plane", 64, 64)]
-    noise = starting_noise(task, plane, None, torch.Generator().manual_seed(5))[0].transpose(0, 1).flatten(1)
+    noise = recurring_noise(task, plane, None)[0].transpose(0, 1).flatten(1)
     likeness = (noise @ noise.T / noise.shape[1]).abs()
     apart = (torch.arange(task.frames)[:, None] - torch.arange(task.frames)).abs()
     if loop:

@@ -30,8 +30,9 @@ import torch
 torch.set_num_threads(1)
 from backend.charts import Chart
 from backend.conditioning import Prompts
-from backend.decode import decode_frames
-from backend.denoise import Canvas, Schedule, denoise, white_noise
+from backend.canvas import Canvas, white_noise
+from backend.denoise import Schedule, denoise
+from backend.render import decode_frames
 from backend.fields import Fields
 from backend.motion_guidance import upsample
 from tests.oracle import Oracle
@@ -59,7 +60,7 @@ fine = Canvas(large, drain(upsample(model, canvas, large, fields)), True, 0.1)
 for _ in denoise(model, fine, prompts, Schedule([0.5, 0.0], [1.0]), fields=fields):
     pass
 digest = hashlib.sha256()
-for frame in decode_frames(model, large, fine.latents, 32, 64, range(frames)):
+for frame in decode_frames(model, fine, 32, 64, range(frames)):
     digest.update(frame)
     fields.release()
 print(json.dumps({"bytes": peak() - before, "digest": digest.hexdigest()}))

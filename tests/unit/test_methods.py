@@ -149,12 +149,12 @@ def test_every_step_covers_the_plane(size: tuple[int, int], wrap: bool) -> None:
 @pytest.mark.parametrize("frames", [16, 17, 24, 40, 100])
 def test_every_step_covers_all_frames(frames: int, loop: bool) -> None:
     for step in range(12):
-        spans = temporal_spans(frames, 16, step, 12, loop)
+        spans = [span.index for span in temporal_spans(frames, step, 12, loop, SPEC)]
         assert set(torch.cat(spans).tolist()) == set(range(frames))
         assert all(len(s) == 16 for s in spans)
         if not loop:
             assert all(bool((s.diff() == 1).all()) for s in spans)
-    starts = {int(temporal_spans(frames, 16, step, 12, True)[0][0]) for step in range(8)}
+    starts = {int(temporal_spans(frames, step, 12, True, SPEC)[0].index[0]) for step in range(8)}
     assert len(starts) == 8
 
 
@@ -348,7 +348,7 @@ def test_turning_the_noise_by_a_window_turns_the_result(name: str, monkeypatch: 
     results = []
     for turn in (0, 16):
         turned = start.roll(turn, -1)
-        monkeypatch.setattr("backend.methods.baselines.white_noise", lambda *_, z=turned: [z.clone()])
+        monkeypatch.setattr("backend.methods.white_noise", lambda *_, z=turned: [z.clone()])
         results.append(compose(name, request, Oracle(block=16))[0].latents[0])
     torch.testing.assert_close(results[1], results[0].roll(16, -1))
 
