@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 MAX_PROMPT_CHARS = 2000
 MAX_REGIONS = 64
 MAX_CAMERA_KEYS = 4096
+MAX_LORAS = 8
 MAX_SHOT_FRAME = 1_000_000
 RADIUS_RANGE_DEG = (1.0, 180.0)
 PHOTO_FOV_RANGE_DEG = (5.0, 150.0)
 CAMERA_FOV_RANGE_DEG = (1.0, 170.0)
 ASPECT_RANGE = (0.1, 10.0)
 STRENGTH_RANGE = (0.05, 1.0)
+LORA_STRENGTH_RANGE = (-2.0, 2.0)
 MAX_MOTION = 2.0
 REFINE_STRENGTH = 0.25
 """For a chosen candidate that shall become a large sky: what is where stays, detail is made (docs/engine.md)."""
@@ -69,6 +71,7 @@ class CameraKey:
 def problems(request: GenerateRequest) -> Iterator[str]:
     """Every reason why the request's controls cannot be followed, each naming the field and what would be right."""
     yield from _file_problems(request)
+    yield from _lora_problems(request)
     yield from _region_problems(request.regions)
     yield from _image_problems(request)
     yield from _edit_problems(request)
@@ -102,6 +105,17 @@ def _file_problems(request: GenerateRequest) -> Iterator[str]:
     for name, path in request.files.items():
         if problem := form_problem(path):
             yield f"{name} {problem}"
+
+
+def _lora_problems(request: GenerateRequest) -> Iterator[str]:
+    if len(request.loras) > MAX_LORAS:
+        yield f"loras: {len(request.loras)} of them, use at most {MAX_LORAS}."
+    for number, (path, strength) in enumerate(request.loras[:MAX_LORAS], 1):
+        if problem := form_problem(path):
+            yield f"lora {number} {problem}"
+        yield from _between(f"lora {number}: strength", strength, *LORA_STRENGTH_RANGE)
+    if request.loras and request.model == "builtin":
+        yield "the built-in model takes no LoRA files: choose a foundation model, or leave them out."
 
 
 def _region_problems(regions: tuple[Region, ...]) -> Iterator[str]:

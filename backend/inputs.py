@@ -21,7 +21,8 @@ from .jobs import store
 from .masks import Mask
 from .media.pictures import read_picture
 from .media.video import probe, read_frames
-from .models.catalogue import check_given
+from .models import loras
+from .models.catalogue import check_given, entry
 from .protocol import GenerateRequest, bad_request
 from .sampling import Image, Where, angle_step, axes, smoothstep
 
@@ -164,6 +165,8 @@ def check_inputs(request: GenerateRequest) -> None:
     Raises ``SkyloopError(bad_request)`` for the first that is missing, unreadable or does not fit.
     """
     check_given(request.model, image=bool(request.image))
+    for path, _ in request.lora_files:
+        loras.check(path, entry(request.model))
     if request.image:
         _check_image(request)
     if request.source:

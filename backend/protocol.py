@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from . import controls
@@ -84,6 +85,7 @@ class GenerateRequest:
       ``strength`` says how far: the part of the steps that are done again, from 0.05 (hardly another) to below 1.
     * ``motion``: 0 is still, 1 as the model moves, up to 2; ``motion_mask``: where white all of it, where black none.
     * ``camera``: how the shot looks at the sky; detail is only made where it ever does.
+    * ``loras``: LoRA files for a foundation model, each with its strength (1 as trained).
 
     Without ``measure`` there are no quality figures, which take half of a processor's time: for drafts.
     """
@@ -116,14 +118,20 @@ class GenerateRequest:
     motion: float = 1.0
     motion_mask: str = ""
     camera: tuple[CameraKey, ...] = ()
+    loras: tuple[tuple[str, float], ...] = ()
     measure: bool = True
     schema: int = SCHEMA_VERSION
 
     @property
     def files(self) -> dict[str, str]:
-        """The files and folders that are read, by field."""
+        """The files and folders that are read, by field; LoRA files apart."""
         names = ("image", "source", "mask", "motion_mask")
         return {name: path for name in names if (path := getattr(self, name))}
+
+    @property
+    def lora_files(self) -> tuple[tuple[Path, float], ...]:
+        """LoRA files as paths, and their strengths."""
+        return tuple((Path(path), strength) for path, strength in self.loras)
 
     @property
     def masked(self) -> bool:

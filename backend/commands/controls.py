@@ -40,6 +40,8 @@ def add_controls(command: argparse.ArgumentParser) -> None:
     add("--camera", type=_camera, default=(), metavar="FILE",
         help="the shot's camera, so that detail is only made where it looks: a JSON list of objects with frame, "
         "yaw_deg, pitch_deg, fov_deg and, if you like, aspect and roll_deg")
+    add("--lora", type=_lora, action="append", metavar="FILE[=STRENGTH]",
+        help="a LoRA file (.safetensors) for a foundation model, at 1 or that strength; repeatable")
 
 
 # fmt: on
@@ -59,6 +61,7 @@ def request_fields(options: argparse.Namespace) -> dict[str, Any]:
         "motion": options.motion,
         "motion_mask": options.motion_mask or "",
         "camera": options.camera,
+        "loras": tuple(options.lora or ()),
     }
 
 
@@ -84,6 +87,16 @@ def _file(text: str) -> str:
     if not there:
         raise argparse.ArgumentTypeError(f"{text[:200]!r} is not there")
     return str(Path(text).absolute())
+
+
+def _lora(text: str) -> tuple[str, float]:
+    path, equals, strength = text.rpartition("=")
+    if not equals or text.endswith(".safetensors"):
+        return _file(text), 1.0
+    try:
+        return _file(path), float(strength)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{strength[:40]!r} is no strength, write a number such as 0.8") from None
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     from ..engine import Engine
     from ..pipeline import generate
 
-    if request.files:
+    if request.files or request.loras:
         from ..inputs import check_inputs
 
         check_inputs(request)

@@ -36,7 +36,7 @@ def about(request: GenerateRequest) -> dict[str, Any]:
         "fov_deg": request.fov_deg,
         "width": request.width,
         "seeds": list(SEEDS),
-    }
+    } | ({"loras": [list(each) for each in request.loras]} if request.loras else {})
 
 
 def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, None, None]:
@@ -45,7 +45,7 @@ def make(request: GenerateRequest, path: Path, engine: Any) -> Generator[Event, 
     from ..fields import Fields
     from ..methods import Task
 
-    model = engine.model(request.model, request.device)
+    model = engine.model(request.model, request.device, request.lora_files)
     full = pipeline.in_full(replace(request, steps=0, guidance=0.0), model.spec)
     task = Task(model, full, pipeline.encode_prompts(model, full), Fields())
     # What a window sees where a sky is as fine as its movie; while the layout forms it never sees more than asked for.

@@ -130,11 +130,13 @@ class Jobs:
 
 def _with_paths(request: GenerateRequest, inputs: Path) -> GenerateRequest:
     """The request with the names of uploaded files as paths on this machine."""
-    for field, file in request.files.items():
+    loras = {f"lora {number}": file for number, (file, _) in enumerate(request.loras, 1)}
+    for field, file in (request.files | loras).items():
         if not (_NAME.fullmatch(file) and is_real_folder(inputs) and store.is_file(inputs / file)):
             text = f"{field} {file[:80]!r} is not the name of an uploaded file of this job."
             raise bad_request(text, "Upload it first, then name it without a folder.")
-    return replace(request, **{field: str(inputs / file) for field, file in request.files.items()})
+    given = tuple((str(inputs / file), strength) for file, strength in request.loras)
+    return replace(request, loras=given, **{field: str(inputs / file) for field, file in request.files.items()})
 
 
 class InUseError(Exception):

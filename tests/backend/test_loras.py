@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import logging
+import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,11 @@ from diffusers import LTXVideoTransformer3DModel, WanTransformer3DModel
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.commands.controls import add_controls, request_fields
+from backend.inputs import check_inputs
 from backend.models import loras
 from backend.models.catalogue import entry
-from backend.protocol import ErrorKind, SkyloopError
+from backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 from tests.backend.conformance import ready
 from tests.backend.families.test_wan import TINY
 
@@ -213,6 +220,45 @@ def test_a_file_for_ltx_in_comfys_form_changes_it(tmp_path: Path) -> None:
     before = weights(tiny)
     after = weights(loras.apply(tiny, [(written(tmp_path / "ltx.safetensors", state), 1.0)]))
     assert torch.allclose(after[f"{layer}.weight"], before[f"{layer}.weight"] + up @ down, atol=1e-5)
+
+
+WAN = GenerateRequest(prompt="dawn", model="wan21-1.3b")
+
+
+def options(*words: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_controls(parser)
+    return request_fields(parser.parse_args(words))
+
+
+def test_the_command_line_says_files_and_strengths(tmp_path: Path) -> None:
+    file, odd = (str(file_of(tmp_path, name=name)) for name in ("style", "a=1"))
+    assert options()["loras"] == ()
+    assert options("--lora", file, "--lora", f"{file}=-0.5", "--lora", odd)["loras"] == (
+        (file, 1.0), (file, -0.5), (odd, 1.0))  # fmt: skip
+    for words, named in ((f"{file}=much", "'much' is no strength"), ("nowhere.safetensors", "is not there")):
+        with pytest.raises(argparse.ArgumentError, match=named):
+            options("--lora", words)
+
+
+def test_a_request_with_files_is_checked_before_anything_is_loaded(tmp_path: Path) -> None:
+    file = str(file_of(tmp_path))
+    fine = replace(WAN, loras=((file, 0.5),))
+    assert GenerateRequest.from_json(json.loads(json.dumps(fine.to_json()))) == fine
+    assert fine.problems() == [] and fine.lora_files == ((Path(file), 0.5),)
+    check_inputs(fine)
+    for wrong, named in (
+        (replace(fine, loras=((file, 9.0),)), "lora 1: strength 9: use -2 to 2"),
+        (replace(fine, loras=((file, math.nan),)), "lora 1: strength nan"),
+        (replace(fine, loras=(("style.safetensors", 1.0),)), "lora 1 .*: use an absolute path"),
+        (replace(fine, loras=((file, 0.1),) * 9), "9 of them, use at most 8"),
+        (replace(fine, model="builtin"), "the built-in model takes no LoRA files"),
+    ):
+        assert re.search(named, " ".join(wrong.problems())), named
+    refused(
+        "is not there|cannot be read", lambda: check_inputs(replace(fine, loras=((f"{tmp_path}/no.safetensors", 1.0),)))
+    )
+    refused("is a LoRA for Wan, and LTX", lambda: check_inputs(replace(fine, model="ltx-2b")))
 
 
 def test_only_its_own_notes_make_a_file_one_for_whole_panoramas(tmp_path: Path) -> None:

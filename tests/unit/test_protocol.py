@@ -44,6 +44,7 @@ OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     tuple[Region, ...]: st.lists(st.builds(Region, FLOATS | st.none(), FLOATS, FLOATS, TEXT), max_size=3).map(tuple),
     tuple[CameraKey, ...]: st.lists(KEYS, max_size=3).map(tuple),
+    tuple[tuple[str, float], ...]: st.lists(st.tuples(TEXT, FLOATS), max_size=3).map(tuple),
     tuple[float, float, float] | None: st.none() | st.tuples(FLOATS, FLOATS, FLOATS),
 }
 JSON = st.recursive(
