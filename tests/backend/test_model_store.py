@@ -20,6 +20,7 @@ import pytest
 from backend import commands
 from backend.models import store
 from backend.models.catalogue import read
+from backend.models.families import class_of
 from backend.models.store import record
 from backend.protocol import ErrorKind, Event, SkyloopError
 
@@ -525,6 +526,9 @@ def test_the_real_catalogue_fits_diffusers() -> None:
             network = getattr(diffusers, entry.architecture.denoiser)
             assert entry.shape.keys() <= inspect.signature(network).parameters.keys(), entry.id
             assert getattr(diffusers, entry.architecture.vae), entry.id
+            form, classes = entry.architecture, class_of(entry.family).CLASSES
+            assert classes.keys() <= {*form.denoisers, "vae", *form.parts}, entry.id
+            assert all(classes[part] == f"diffusers:{form.denoiser}" for part in form.denoisers), entry.id
 
 
 # --- the user's own --------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_a_wrong_id_is_answered_with_the_nearest(wrong: str, near: str) -> None:
         ('extends = "wan22-5b"', 'extends = "wan33-5b"', "fastwan22-5b: 'wan33-5b' is no other model"),
         ('id = "wan22-5b"', 'id = "wan21-14b"', "A model has no id, or that of another"),
         ("min_gb = 6, comfortable_gb = 10", "min_gb = 60, comfortable_gb = 10", "wan21-1.3b: memory.min_gb must be"),
-        ('repo = "THUDM/CogVideoX-2b"', "rapo = 1", "cogvideox-2b.source[0] has an unknown field 'rapo'"),
+        ('repo = "zai-org/CogVideoX-2b"', "rapo = 1", "cogvideox-2b.source[0] has an unknown field 'rapo'"),
         ('summary = "Natural', 'summery = "Natural', "wan21-1.3b has an unknown field 'summery'"),
         ("\nparameters_b = 1.42", "", "wan21-1.3b.parameters_b is missing"),
     ],
