@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from .texts import TextCache
 
 _logger = logging.getLogger(__name__)
 _SAMPLE_BYTES = 1 << 20
+_TEXT_LORAS = ("animatediff",)  # families whose LoRA files also change the text encoder
 
 LoraFile = tuple[Path, float]
 """A file and its strength."""
@@ -49,7 +50,8 @@ def load(
     mended = with_loras(cls.loads(loads), entry, [*shipped, *((path, "", strength) for path, strength in loras)])
     made = assemble(entry, cls, Parts(mended, device), sizes_of(entry, cls, loads, device), plan)
     made.spec = replace(made.spec, revision=fingerprint(folder, files, loras))
-    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, (), cls.TEXT_PARTS))
+    changed = loras if entry.family in _TEXT_LORAS else ()
+    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, changed, cls.TEXT_PARTS))
     return FoundationModel(made, texts)
 
 
@@ -128,21 +130,25 @@ def part_bytes(load: FromFolder, bytes_each: int) -> int:
 
 
 def with_loras(loads: Mapping[str, Load], entry: Entry, loras: Sequence[tuple[Path, str, float]]) -> dict[str, Load]:
-    """``loads`` with LoRA files (path, denoiser or "" for all, strength) added to the denoisers as these are loaded,
-    before any of their weights are moved or rounded."""
+    """``loads`` with LoRA files (path, part or "" for all, strength) added to the denoisers, and to the text encoder
+    where such files change it, as these are loaded: before any of their weights are moved or rounded."""
     if not loras:
         return dict(loads)
-    from .loras import apply
+    from .loras import apply, apply_to_text
+
+    changed: dict[str, Callable[..., Any]] = dict.fromkeys(entry.architecture.denoisers, apply)
+    if entry.family in _TEXT_LORAS:
+        changed["text_encoder"] = apply_to_text
 
     def mended(name: str, load: Load) -> Load:
         mine = [(path, strength) for path, part, strength in loras if part in ("", name)]
 
         def with_mine() -> Any:
-            return apply(load(), mine)
+            return changed[name](load(), mine)
 
         return with_mine if mine else load
 
-    return {n: mended(n, load) if n in entry.architecture.denoisers else load for n, load in loads.items()}
+    return {n: mended(n, load) if n in changed else load for n, load in loads.items()}
 
 
 def fingerprint(

@@ -108,6 +108,42 @@ def apply(network: Any, files: Sequence[tuple[Path, float]]) -> Any:
     return network
 
 
+def apply_to_text(encoder: Any, files: Sequence[tuple[Path, float]]) -> Any:
+    """``encoder``, Stable Diffusion's text encoder on the host, with those of the files' changes that are for it, each
+    times its strength, in its weights. Many files have none. Raises ``bad_request`` for layers of another size."""
+    for path, strength in files:
+        for name, change in _text_changes(path).items():
+            module = next((m for own, m in encoder.named_modules() if own.removeprefix("text_model.") == name), None)
+            if module is None or module.weight.shape != change.shape:
+                text = f"{path.name} is for another text encoder: its {name} does not fit this model's."
+                raise bad_request(text, _ANOTHER)
+            module.weight.data += (strength * change).to(module.weight.dtype)
+    return encoder
+
+
+def _text_changes(path: Path) -> dict[str, Tensor]:
+    """Layer of the text encoder -> what the file adds to its weights, (out, in)."""
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin
+    from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
+    from safetensors.torch import load_file
+
+    read: Any = StableDiffusionLoraLoaderMixin.lora_state_dict(load_file(path))
+    state, alphas = read
+    scaled = {
+        key.removeprefix("text_encoder."): tensor * (alphas[scale] / len(tensor))
+        if alphas and scale in alphas
+        else tensor
+        for key, tensor in state.items()
+        if key.startswith("text_encoder.") and (scale := f"{key}.alpha")
+    }
+    pairs = convert_state_dict_to_peft(convert_state_dict_to_diffusers(scaled)) if scaled else {}
+    return {
+        key.removesuffix(".lora_A.weight").removeprefix("text_model."): pairs[key.replace("lora_A", "lora_B")] @ down
+        for key, down in pairs.items()
+        if key.endswith(".lora_A.weight")
+    }
+
+
 def _add(network: Any, path: Path, strength: float, name: str) -> None:
     from safetensors.torch import load_file
 
@@ -117,6 +153,7 @@ def _add(network: Any, path: Path, strength: float, name: str) -> None:
     prefix = "unet" if "UNet" in type(network).__name__ else "transformer"
     try:
         layers, alphas = converted(network, load_file(path), prefix)
+        layers = {key: tensor for key, tensor in layers.items() if not key.startswith("text_encoder.")}
         layers = fitting(network, layers, prefix, path, names)
         network.load_lora_adapter(layers, prefix=prefix, network_alphas=alphas, adapter_name=name)
         network.set_adapters([name], [strength])

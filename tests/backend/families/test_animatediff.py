@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from diffusers import (
     MotionAdapter,
     UNet2DConditionModel,
 )
+from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.models import loading
 from backend.models.catalogue import entry
 from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff
 from backend.models.families.family import Text
@@ -169,3 +173,49 @@ def test_the_denoiser_is_one_network_of_the_weights_of_both() -> None:
     both = parts["unet"].state_dict() | parts["motion_adapter"].state_dict()
     assert joined.keys() == both.keys()
     assert all(joined[name].data_ptr() == tensor.data_ptr() for name, tensor in both.items())  # and no copy
+
+
+def kohya(network: Any, prefix: str, layers: str, seed: int) -> dict[str, Tensor]:
+    """A random LoRA of those layers of a network, with the names that most files for Stable Diffusion have."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Linear) and layers in name:
+            layer = prefix + name.replace(".", "_")
+            found[f"{layer}.lora_down.weight"] = torch.randn(2, module.in_features, generator=generator) / 5
+            found[f"{layer}.lora_up.weight"] = torch.randn(module.out_features, 2, generator=generator) / 5
+            found[f"{layer}.alpha"] = torch.tensor(1.0)
+    return found
+
+
+@torch.no_grad()
+def test_a_style_changes_the_networks_as_the_pipeline_changes_them(tmp_path: Path) -> None:
+    """A LoRA for Stable Diffusion changes the image model's layers within the joined network, and its text encoder."""
+    parts = tiny_parts()
+    file = tmp_path / "style.safetensors"
+    words = kohya(parts["text_encoder"], "lora_te_text_model_", "self_attn", 3)
+    save_file(kohya(parts["unet"], "lora_unet_", "attn", 2) | words, file)
+    made = loading.with_loras(
+        AnimateDiff.loads({name: lambda part=part: part for name, part in copy.deepcopy(parts).items()}),
+        entry("animatediff"),
+        [(file, "", 0.8)],
+    )
+    pipe = AnimateDiffPipeline(**parts, scheduler=DDIMScheduler(**LINEAR))
+    x, states, ids = torch.randn(1, 4, FRAMES, CELLS, CELLS), torch.randn(FRAMES, 77, 32), torch.arange(77)[None] % 50
+    plain, plain_text = pipe.unet(x, 500, states).sample, pipe.text_encoder(ids)[0]
+    pipe.load_lora_into_unet(*pipe.lora_state_dict(file), unet=pipe.unet, adapter_name="style")
+    pipe.unet.set_adapters(["style"], [0.8])
+    styled = pipe.unet(x, 500, states).sample
+    assert (styled - plain).abs().max() > 1e-2
+    assert (made["unet"]()(x, 500, states).sample - styled).abs().max() < 1e-4
+
+    def changed(module: Any, name: str) -> None:
+        layer = f"lora_te_text_model_{name.replace('.', '_')}"
+        if f"{layer}.alpha" in words:
+            up, down = words[f"{layer}.lora_up.weight"], words[f"{layer}.lora_down.weight"]
+            module.weight += 0.8 * (1.0 / 2) * up @ down
+
+    for name, module in pipe.text_encoder.named_modules():
+        changed(module, name)
+    styled_text = pipe.text_encoder(ids)[0]
+    assert (styled_text - plain_text).abs().max() > 1e-2
+    assert (made["text_encoder"]()(ids)[0] - styled_text).abs().max() < 1e-5
