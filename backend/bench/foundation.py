@@ -1,7 +1,7 @@
 """Foundation models of full size with random weights, on this machine's card.
 
     python3 -m backend.bench.foundation [NAME...] --out FILE.json [--parts forward,engine,...] [--minutes N]
-    python3 -m backend.bench.foundation --report FILE.json
+    python3 -m backend.bench.foundation --report FILE.json...
 
 measures each part for each model and writes what it finds into ``FILE.json`` as it finds it, beside what is there from
 an earlier call; a part that fails is told, and the next goes on. ``--report`` prints the tables of docs/performance.md.
@@ -29,7 +29,7 @@ from .parts import PARTS, Bench, rate
 from .report import markdown
 from .sides import sides
 
-USUAL = ("wan-1.3b", "ltx-2b", "wan-5b", "animatediff", "svd")
+USUAL = ("wan-1.3b", "ltx-2b", "animatediff", "wan-5b", "svd")
 _LEAST_S = 20.0  # left, to begin another measurement
 
 
@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     """Run from the command line; returns the exit code."""
     options = _options(argv)
     if options.report:
-        print(markdown(json.loads(options.report.read_text(encoding="utf-8"))))
+        documents = [json.loads(file.read_text(encoding="utf-8")) for file in options.report]
+        print(markdown(documents[0] | {"found": [f for document in documents for f in document["found"]]}))
         return 0
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     bench = Bench(device, options.tiny, time.monotonic() + 60 * options.minutes)
@@ -62,7 +63,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     add("--minutes", type=float, default=60.0, metavar="N", help="begin nothing after that (default 60)")
     add("--device", metavar="NAME", help="default: the card, if there is one")
     add("--tiny", action="store_true", help="tiny networks, to see that it runs")
-    add("--report", type=Path, metavar="FILE", help="print the tables of an earlier call's file")
+    add("--report", type=Path, nargs="+", metavar="FILE", help="print the tables of earlier calls' files")
     options = parser.parse_args(argv)
     if unknown := [n for n in options.names if n not in MODELS] + [p for p in options.parts if p not in every]:
         parser.error(f"unknown: {', '.join(unknown)}")
@@ -103,7 +104,6 @@ def _run(
     except Exception as error:  # the next part goes on
         where = "".join(traceback.format_exception(error)[-3:])
         note({"failed": f"{type(error).__name__}: {str(error)[:300]}", "where": where[-1500:]})
-    sys.exc_info()
     gauges.free(bench.device)
 
 
