@@ -101,7 +101,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if repo.gated and not self.headers.get("Authorization"):
             return self.answer(401, X_Error_Code="GatedRepo")
         if path.endswith(".safetensors"):
-            return self.answer(302, Location=f"{self.hub.url}/cdn/{name}/{path}")
+            elsewhere = self.hub.url.replace("127.0.0.1", "localhost")  # another host, as far as clients can tell
+            return self.answer(302, Location=f"{elsewhere}/cdn/{name}/{path}")
         return self.answer(200, repo.files[path])
 
     def _content(self, data: bytes) -> None:

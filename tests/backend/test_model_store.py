@@ -347,7 +347,8 @@ def test_a_gated_model_without_a_token_says_how_to_get_one(hub: Hub, monkeypatch
     assert error.kind is ErrorKind.BAD_REQUEST and "account" in error.message and "HF_TOKEN" in error.hint
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     store.download("tiny-asked", nothing)
-    assert "Bearer hf_secret" in hub.tokens
+    sent = {path.split("/")[1]: token for path, token in zip(hub.asked, hub.tokens, strict=True)}
+    assert sent["org"] == "Bearer hf_secret" and not sent["cdn"], "the token goes to the hub and nowhere else"
 
 
 @pytest.mark.parametrize(("code", "words"), [(401, "account"), (403, "account"), (404, "no longer")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from transformers import ByT5Tokenizer, Qwen2_5_VLTextConfig, Qwen2_5_VLTextMode
 from backend.models.families.family import Text
 from backend.models.families.hunyuan15 import Hunyuan15
 from tests.backend.conformance import NEGATIVE, PROMPT, VIEW, Case, Conformance, entry_of, parts_of, ready, t5_encoder
+from tests.backend.families.folders import in_half_precision
 
 C, F, SIDE = 4, 3, 4
 
@@ -93,6 +95,9 @@ class TestHunyuan15(Conformance):
     @staticmethod
     def make() -> HunyuanCase:
         return HunyuanCase()
+
+    def test_it_runs_in_half_precision_from_its_folder(self, tmp_path: Path) -> None:
+        in_half_precision(Hunyuan15, tiny_parts(), entry_of("hunyuan15", frames=F, cells=SIDE), tmp_path)
 
     def test_its_own_levels_are_the_pipelines(self, case: HunyuanCase) -> None:
         case.set_timesteps(case.pipe.scheduler)

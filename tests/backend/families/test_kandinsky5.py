@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKLHunyuanVideo, FlowMatchEulerDiscreteScheduler, Kandinsky5T2VPipeline
 from diffusers import Kandinsky5Transformer3DModel as Transformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
-from transformers import ByT5Tokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from backend.models.families.family import Text
 from backend.models.families.kandinsky5 import Kandinsky5
@@ -31,8 +35,16 @@ from tests.backend.conformance import (
 F, SIDE = 3, 8
 
 
+def words() -> Any:
+    """A tokenizer of whole words: the pipeline counts on its template being about as long as for Qwen's."""
+    vocab = {word: k for k, word in enumerate(["<pad>", "<unk>", "a", "bad", "bag", "cab", "e"])}
+    tokenizer = Tokenizer(WordLevel(vocab, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
+
+
 def qwen() -> Any:
-    """A text encoder for :class:`ByT5Tokenizer`, with eyes that no test opens."""
+    """A text encoder for :func:`words`, with eyes that no test opens."""
     rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
     text = {
         "vocab_size": 400, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -53,7 +65,7 @@ def tiny_parts(**changes: Any) -> dict[str, Any]:
     sizes: Any = (8, 8, 8, 8)
     vae = AutoencoderKLHunyuanVideo(block_out_channels=sizes, layers_per_block=1, norm_num_groups=2)
     return ready(
-        transformer=transformer, vae=vae, text_encoder=qwen(), tokenizer=ByT5Tokenizer(),
+        transformer=transformer, vae=vae, text_encoder=qwen(), tokenizer=words(),
         text_encoder_2=clip_encoder(), tokenizer_2=clip_tokenizer(), scheduler=FlowMatchEulerDiscreteScheduler(shift=5),
     )  # fmt: skip
 
@@ -94,6 +106,18 @@ class TestKandinsky5(Conformance):
 
     def test_one_window_is_what_the_pipeline_makes_without_visual_conditions(self) -> None:
         self.test_one_window_is_what_the_pipeline_makes(KandinskyCase(visual_cond=False))
+
+    def test_it_runs_in_half_precision_from_its_folder(self, tmp_path: Path) -> None:
+        in_half_precision(Kandinsky5, tiny_parts(), entry_of("kandinsky5-lite", frames=F, cells=SIDE), tmp_path)
+
+    def test_texts_of_other_lengths_go_through_it_alone(self, case: KandinskyCase) -> None:
+        calls: list[Any] = []
+        handle = case.pipe.transformer.register_forward_hook(lambda _, __, k, ___: calls.append(k), with_kwargs=True)
+        texts = case.model.encode_text([PROMPT, NEGATIVE, "bag cab e"])
+        case.family.raw(torch.cat([case.noise] * 3), 500.0, texts, [VIEW] * 3)
+        handle.remove()
+        assert [len(t["states"]) for t in texts][0] == len(texts[2]["states"]) != len(texts[1]["states"])
+        assert [len(call["hidden_states"]) for call in calls] == [2, 1]
 
     def test_positions_are_scaled_as_the_pipeline_scales_them(self, case: KandinskyCase) -> None:
         from backend.models.families.kandinsky5 import scale_factor

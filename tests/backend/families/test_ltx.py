@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,9 @@ class TestLtx(Conformance):
     @staticmethod
     def make() -> LtxCase:
         return LtxCase()
+
+    def test_it_runs_in_half_precision_from_its_folder(self, tmp_path: Path) -> None:
+        in_half_precision(Ltx, tiny_parts(), entry_of("ltx-2b", frames=F, cells=SIDE), tmp_path)
 
     def test_its_levels_are_those_it_was_trained_on(self, case: LtxCase) -> None:
         trained = entry("ltx-2b").preset.sigmas

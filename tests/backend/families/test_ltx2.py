@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from backend.models.base import Given
 from backend.models.families.family import Text
 from backend.models.families.ltx2 import Ltx2
 from tests.backend.conformance import NEGATIVE, PROMPT, VIEW, Case, Conformance, decoded, entry_of, parts_of, ready
+from tests.backend.families.folders import in_half_precision
 
 C, F, SIDE = 8, 3, 4
 # What tells LTX-2.0 from 2.3.
@@ -120,6 +122,9 @@ class TestLtx2(Conformance):
     @staticmethod
     def make() -> Ltx2Case:
         return Ltx2Case()
+
+    def test_it_runs_in_half_precision_from_its_folder(self, tmp_path: Path) -> None:
+        in_half_precision(Ltx2, tiny_parts(NEW), entry_of("ltx2.3-distilled", frames=F, cells=SIDE), tmp_path)
 
     def test_its_levels_are_those_it_was_trained_on(self, case: Ltx2Case) -> None:
         assert case.model.sigmas(8) == [*DISTILLED_SIGMA_VALUES, 0.0]
