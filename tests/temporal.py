@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.models.base import ModelSpec, View
 
-RATIO, TIME = 4, 4
+RATIO, TIME = 8, 4
 SPEC = ModelSpec(
     id="temporal",
     channels=2,
@@ -86,12 +86,10 @@ class Temporal:
             self.decoding -= 1
 
     def encode_clip(self, frames: Tensor) -> Tensor:
-        """The mean of each latent's cells and frames, less a part of the latent's before it."""
+        """About the inverse: of the mean of each latent's cells and frames, less half of the latent's before it."""
         lead = self.spec.lead
         assert (len(frames) - lead) % TIME == 0
-        small = torch.nn.functional.avg_pool2d(frames[:, :1], RATIO)
-        groups = [small[:lead].mean(0)] if lead else []
-        groups += [g.mean(0) for g in small[lead:].split(TIME)]
-        return torch.stack([g - 0.25 * (groups[k - 1] if k else g) for k, g in enumerate(groups)], 1).expand(
-            2, -1, -1, -1
-        )
+        small = 20 * (torch.nn.functional.avg_pool2d(frames[:, :1], RATIO) - 0.5)
+        groups = [*small[:lead], *(g.mean(0) for g in small[lead:].split(TIME))]
+        latents = [g - 0.5 * groups[k - 1] if k else g for k, g in enumerate(groups)]
+        return torch.stack(latents, 1).expand(2, -1, -1, -1)

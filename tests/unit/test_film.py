@@ -177,7 +177,7 @@ def test_a_movie_may_show_some_frames_only() -> None:
     every = film_of(Temporal(), z, RING, True)
     assert np.array_equal(film_of(Temporal(), z, RING, True, stride=3), every[::3])
     canvas = Canvas(RING, z, True, 0.1, stride=2)
-    later = list(decode_frames(Temporal(), canvas, 32, 128, range(4, 9)))
+    later = list(decode_frames(Temporal(), canvas, 8 * RATIO, 32 * RATIO, range(4, 9)))
     assert np.array_equal(np.stack(later), every[8:18:2])
 
 
@@ -253,7 +253,7 @@ def encoded(model: Temporal | Sparing, pictures: Tensor, count: int, loop: bool,
 
 
 def pictures_for(count: int) -> Tensor:
-    return torch.rand(count, 3, 32, 128, generator=torch.Generator().manual_seed(3))
+    return torch.rand(count, 3, 8 * RATIO, 32 * RATIO, generator=torch.Generator().manual_seed(3))
 
 
 @pytest.mark.parametrize("loop", [True, False])

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from backend import sphere
+from backend.canvas import Canvas
 from backend.charts import Chart
 from backend.conditioning import Prompts
-from backend.denoise import Canvas
 from backend.evaluation.borders import border_arcs
 from backend.fields import Fields
 from backend.media.video import read_frames
