@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import random
 import signal
 import struct
 import subprocess
@@ -223,6 +224,24 @@ def test_troubles_on_the_way_are_overcome(hub: Hub, troubles: list[hub_server.Tr
     assert not hub.troubles
     if troubles == [cut]:
         assert any(hub.ranges), "it went on, rather than begin again"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_mixture_of_troubles_ends_well_or_is_told(hub: Hub, seed: int) -> None:
+    dice = random.Random(seed)
+    kinds = [cut, cut, corrupt, whole, status(500), status(416), status(429), status(403), status(404), stall]
+    for _ in range(5):
+        hub.troubles = [dice.choice(kinds) for _ in range(dice.randrange(12))]
+        try:
+            folder = store.download("tiny", nothing)
+        except SkyloopError as error:
+            assert error.kind in (ErrorKind.INTERNAL, ErrorKind.BAD_REQUEST) and error.hint
+            assert store.installed("tiny") is None
+            here = content(store.folder("tiny"))
+            assert all(data == tiny()[name] for name, data in here.items() if not name.endswith(".part"))
+        else:
+            assert content(folder) == tiny()
+            store.remove("tiny")
 
 
 def test_a_listing_is_asked_for_again(hub: Hub) -> None:
