@@ -26,7 +26,7 @@ from .texts import TextCache
 
 _logger = logging.getLogger(__name__)
 _SAMPLE_BYTES = 1 << 20
-_TEXT_LORAS = ("animatediff",)  # families whose LoRA files also change the text encoder
+_OWN_TEXTS = ("animatediff",)  # families whose checkpoints and LoRA files may have a text encoder of their own
 
 LoraFile = tuple[Path, float]
 """A file and its strength."""
@@ -48,21 +48,12 @@ def load(
     shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
     loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
     mended = with_loras(cls.loads(loads), entry, [*shipped, *((path, "", strength) for path, strength in loras)])
-    made = assemble(entry, cls, Parts(mended, device), sizes_of(entry, cls, loads, device), plan)
-    made.spec = replace(made.spec, revision=fingerprint(folder, files, loras))
-    changed = loras if entry.family in _TEXT_LORAS else ()
-    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, changed, cls.TEXT_PARTS))
-    return FoundationModel(made, texts)
-
-
-def assemble(entry: Entry, cls: type[Family], parts: Parts, sizes: Sizes, plan: Plan | None = None) -> Family:
-    """The family with its parts placed as planned. Raises ``out_of_memory`` where no layout fits."""
-    plan = plan or planned(entry, sizes, parts.device)
-    _logger.info("%s", plan.sentence(entry.name))
-    parts.move(Placement(parts.device, plan, entry.architecture.denoisers, cls.TEXT_PARTS))
-    made = cls(parts, entry)
-    made.spec = replace(made.spec, window_batch=plan.window_batch)
-    return made
+    sizes = sizes_of(entry, cls, loads, device)
+    parts = Parts(mended, device)
+    made = assemble(entry, cls, parts, plan or planned(entry, sizes, device))
+    made.family.spec = replace(made.spec, revision=fingerprint(folder, files, loras))
+    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, (), cls.TEXT_PARTS))
+    return Placed(entry, made, texts, sizes, plan)
 
 
 def planned(entry: Entry, sizes: Sizes, device: torch.device, *, below: Rung | None = None) -> Plan:
@@ -113,7 +104,8 @@ def sized(
         denoiser=denoiser_bytes,
         blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 16),
         others=others,
-        window=memory_plan.window_bytes(denoiser, window.frames, window.cells, branches),
+        window=memory_plan.window_bytes(denoiser, window.frames, window.cells),
+        branches=branches,
         decode=memory_plan.decode_bytes(configs.get("vae", {}), pixels),
         tokens=branches * memory_plan.tokens_of(denoiser, window.frames, window.cells),
         quantised=quantised,
@@ -137,7 +129,7 @@ def with_loras(loads: Mapping[str, Load], entry: Entry, loras: Sequence[tuple[Pa
     from .loras import apply, apply_to_text
 
     changed: dict[str, Callable[..., Any]] = dict.fromkeys(entry.architecture.denoisers, apply)
-    if entry.family in _TEXT_LORAS:
+    if entry.family in _OWN_TEXTS:
         changed["text_encoder"] = apply_to_text
 
     def mended(name: str, load: Load) -> Load:

@@ -7,16 +7,21 @@ are exact. AnimateLCM (Wang et al. 2024, arXiv 2402.00769) is the same network w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
+from safetensors import safe_open
 from torch import Tensor
+from transformers import CLIPTextModel
 
 from ...protocol import ErrorKind, SkyloopError
 from ..base import ModelSpec, View
 from ..levels import GUIDED_ABOVE, VariancePreserving
-from ..parts import Load, Parts
+from ..parts import FromFolder, Load, Parts
 from .family import Family, Text
 
 # diffusers' "linear" schedule, on which motion adapters were trained (Stable Diffusion itself has "scaled_linear").
@@ -41,6 +46,38 @@ def joined(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionMode
         text = "The motion adapter does not fit the image model: both must be made for Stable Diffusion 1.5."
         raise SkyloopError(ErrorKind.MISSING_MODEL, text, "Choose another checkpoint, or verify the model.") from error
     return whole.eval().requires_grad_(False)
+
+
+def in_checkpoint(file: Path, load: Mapping[str, Load]) -> dict[str, Load]:
+    """How to load those of the other parts that a checkpoint of Stable Diffusion, one file, has too: its text encoder
+    and autoencoder were trained with it. ``load``: from the folders, which have the configurations."""
+    with safe_open(file, "pt") as opened:
+        names = {name.partition(".")[0] for name in opened.keys()}  # noqa: SIM118  # it is no dictionary
+    found: dict[str, Load] = {}
+    if "first_stage_model" in names and isinstance(vae := load.get("vae"), FromFolder):
+        found["vae"] = replace(vae, file=file)
+    if "cond_stage_model" in names and isinstance(encoder := load.get("text_encoder"), FromFolder):
+        found["text_encoder"] = lambda: text_encoder_in(file, encoder)
+    return found
+
+
+def text_encoder_in(file: Path, folder: FromFolder) -> CLIPTextModel:
+    """Stable Diffusion's text encoder of a checkpoint. Raises ``missing_model`` where it is not whole."""
+    try:
+        with safe_open(file, "pt") as opened:
+            names = [name for name in opened.keys() if name.startswith("cond_stage_model.")]  # noqa: SIM118
+            weights = {name: opened.get_tensor(name) for name in names}
+        config = str(folder.folder / folder.name)
+        encoder: Any = create_diffusers_clip_model_from_ldm(
+            CLIPTextModel, weights, config=config, local_files_only=True
+        )
+        if any(parameter.is_meta for parameter in encoder.parameters()):
+            raise ValueError("weights are missing")
+    except (ValueError, RuntimeError, KeyError, OSError) as error:
+        text = f"The text encoder in {file} cannot be read: {str(error).splitlines()[0][:200]}."
+        hint = "Choose a checkpoint for Stable Diffusion 1.5, or get the file again."
+        raise SkyloopError(ErrorKind.MISSING_MODEL, text, hint) from error
+    return encoder.to(folder.dtype or torch.float32).eval().requires_grad_(False)
 
 
 class AnimateDiff(Family):
@@ -80,8 +117,11 @@ class AnimateDiff(Family):
 
     @classmethod
     def loads(cls, load: Mapping[str, Load]) -> dict[str, Load]:
+        image = load["unet"]
         rest = {name: each for name, each in load.items() if name != "motion_adapter"}
-        return rest | {"unet": lambda: joined(load["unet"](), load["motion_adapter"]())}
+        if isinstance(image, FromFolder) and image.file and image.file.suffix == ".safetensors":
+            rest |= in_checkpoint(image.file, rest)
+        return rest | {"unet": lambda: joined(image(), load["motion_adapter"]())}
 
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
         tokenizer, encoder = self.parts["tokenizer"], self.parts["text_encoder"]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from torch import Tensor
 
 from backend.models import loading
 from backend.models.catalogue import entry
-from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff
+from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff, in_checkpoint
 from backend.models.families.family import Text
-from backend.models.parts import Parts
+from backend.models.parts import Parts, from_folder
 from backend.protocol import ErrorKind, SkyloopError
 from backend.solver import solver_step
 from tests.backend.conformance import NEGATIVE, PROMPT, Case, Conformance, clip_encoder, clip_tokenizer, entry_of, ready
@@ -173,6 +174,92 @@ def test_the_denoiser_is_one_network_of_the_weights_of_both() -> None:
     both = parts["unet"].state_dict() | parts["motion_adapter"].state_dict()
     assert joined.keys() == both.keys()
     assert all(joined[name].data_ptr() == tensor.data_ptr() for name, tensor in both.items())  # and no copy
+
+
+def ldm(parts: dict[str, Any]) -> dict[str, Tensor]:
+    """The parts with the names that they have in one file, as Stable Diffusion was published."""
+    layers, found = TINY["layers_per_block"], {}
+    resnet = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+              "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}  # fmt: skip
+    whole = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
+             "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2"}  # fmt: skip
+
+    def block(name: str) -> str:
+        side, *rest = name.split(".")
+        if side == "mid_block":
+            return ".".join(["middle_block", str(1 if rest[0] == "attentions" else 2 * int(rest[1])), *rest[2:]])
+        i, kind, j = int(rest[0]), rest[1], int(rest[2])
+        if kind == "downsamplers":
+            return ".".join([f"input_blocks.{(i + 1) * (layers + 1)}.0.op", *rest[4:]])
+        if kind == "upsamplers":
+            after = 2 if "CrossAttn" in TINY["up_block_types"][i] else 1
+            return ".".join([f"output_blocks.{i * (layers + 1) + layers}.{after}.conv", *rest[4:]])
+        at = (
+            f"input_blocks.{1 + i * (layers + 1) + j}"
+            if side == "down_blocks"
+            else f"output_blocks.{i * (layers + 1) + j}"
+        )
+        return ".".join([at, str(int(kind == "attentions")), *rest[3:]])
+
+    for name, tensor in parts["unet"].state_dict().items():
+        theirs = next((new + name[len(old) :] for old, new in whole.items() if name.startswith(old)), None) or block(
+            name
+        )
+        if ".resnets." in name:
+            theirs = re.sub("|".join(resnet), lambda m: resnet[m[0]], theirs)
+        found[f"model.diffusion_model.{theirs}"] = tensor
+    depth = len(TINY_VAE["block_out_channels"]) - 1
+    for name, tensor in parts["vae"].state_dict().items():
+        theirs = re.sub(r"decoder\.up_blocks\.(\d)", lambda m: f"decoder.up.{depth - int(m[1])}", name)
+        for old, new in (
+            ("down_blocks", "down"), (r"resnets\.", "block."), (r"mid_block\.block\.0", "mid.block_1"),
+            (r"mid_block\.block\.1", "mid.block_2"), (r"mid_block\.attentions\.0", "mid.attn_1"),
+            (r"(down|up)samplers\.0", r"\1sample"), ("conv_shortcut", "nin_shortcut"), ("conv_norm_out", "norm_out"),
+            ("group_norm", "norm"), (r"to_([qkv])\.", r"\1."), (r"to_out\.0", "proj_out"),
+        ):  # fmt: skip
+            theirs = re.sub(old, new, theirs)
+        attention = "attentions" in name and tensor.ndim == 2
+        found[f"first_stage_model.{theirs}"] = tensor[:, :, None, None] if attention else tensor
+    words = {
+        f"text_model.{name.removeprefix('text_model.')}": t for name, t in parts["text_encoder"].state_dict().items()
+    }
+    return found | {f"cond_stage_model.transformer.{name}": tensor for name, tensor in words.items()}
+
+
+@torch.no_grad()
+def test_a_checkpoint_in_one_file_brings_its_text_encoder_and_autoencoder_with_it(tmp_path: Path) -> None:
+    folder, file, theirs = tmp_path / "folder", tmp_path / "photo.safetensors", tiny_parts()
+    for name, part in tiny_parts().items():
+        if name != "tokenizer":
+            for parameter in part.parameters():
+                parameter += 1.0  # what is in the folders is another model
+            part.save_pretrained(folder / name)
+    save_file({name: tensor.contiguous() for name, tensor in ldm(theirs).items()}, file)
+    loads = AnimateDiff.loads(from_folder(folder, AnimateDiff.CLASSES, {}, {"unet": file}))
+    unet = theirs["unet"].state_dict()
+    joined = loads["unet"]().state_dict()
+    assert all(torch.equal(joined[name], tensor) for name, tensor in unet.items())
+    for part in ("vae", "text_encoder"):
+        ours, wanted = loads[part]().state_dict(), theirs[part].state_dict()
+        assert ours.keys() == wanted.keys() and all(torch.equal(ours[name], wanted[name]) for name in ours), part
+
+
+def test_a_checkpoint_of_the_image_model_alone_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "unet.safetensors"
+    save_file({"model.diffusion_model.out.2.bias": torch.zeros(4)}, file)
+    assert in_checkpoint(file, from_folder(tmp_path, AnimateDiff.CLASSES, {})) == {}
+
+
+def test_a_checkpoint_whose_text_encoder_is_not_whole_is_refused(tmp_path: Path) -> None:
+    parts = tiny_parts()
+    parts["text_encoder"].save_pretrained(tmp_path / "text_encoder")
+    file, weights = tmp_path / "broken.safetensors", ldm(parts)
+    del weights["cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight"]
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file)
+    loads = in_checkpoint(file, from_folder(tmp_path, AnimateDiff.CLASSES, {}))
+    with pytest.raises(SkyloopError, match="text encoder") as error:
+        loads["text_encoder"]()
+    assert error.value.kind is ErrorKind.MISSING_MODEL
 
 
 def kohya(network: Any, prefix: str, layers: str, seed: int) -> dict[str, Tensor]:
