@@ -31,6 +31,7 @@ from tests.backend.conformance import (
     parts_of,
     ready,
 )
+from tests.backend.families.folders import in_half_precision
 
 F, SIDE = 3, 8
 

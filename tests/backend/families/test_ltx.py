@@ -31,6 +31,7 @@ from tests.backend.conformance import (
     t5_encoder,
     t5_tokenizer,
 )
+from tests.backend.families.folders import in_half_precision
 
 C, F, SIDE = 8, 3, 4
 
