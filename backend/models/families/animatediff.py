@@ -91,6 +91,7 @@ class AnimateDiff(Family):
         "tokenizer": "transformers:CLIPTokenizer",
     }
     # Its convolutions reach 17 cells, and its normalisation and attention all of a tile, but weakly.
+    DECODED = 1
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:
@@ -117,11 +118,11 @@ class AnimateDiff(Family):
 
     @classmethod
     def loads(cls, load: Mapping[str, Load]) -> dict[str, Load]:
-        image = load["unet"]
+        image = load.get("unet")
         rest = {name: each for name, each in load.items() if name != "motion_adapter"}
         if isinstance(image, FromFolder) and image.file and image.file.suffix == ".safetensors":
             rest |= in_checkpoint(image.file, rest)
-        return rest | {"unet": lambda: joined(image(), load["motion_adapter"]())}
+        return rest | {"unet": lambda: joined(load["unet"](), load["motion_adapter"]())}
 
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
         tokenizer, encoder = self.parts["tokenizer"], self.parts["text_encoder"]
