@@ -79,6 +79,16 @@ def looks_made_for(names: Iterable[str]) -> tuple[tuple[str, ...], str] | None:
     return next(((families, spoken) for sign, families, spoken in _SIGNS if re.search(sign, text, re.MULTILINE)), None)
 
 
+def part_of(path: Path, entry: Entry) -> str:
+    """The denoiser that a user's file is for, or "" for all: of two experts it is told by the name of the file, as such
+    pairs are published, one for high and one for low noise."""
+    if len(entry.architecture.denoisers) == 2:
+        for word, part in zip(("high", "low"), entry.architecture.denoisers, strict=True):
+            if re.search(rf"(^|[^a-z]){word}([^a-z]|noise|$)", path.stem.lower()):
+                return part
+    return ""
+
+
 def panorama(entry: Entry, paths: Iterable[Path]) -> tuple[int, int] | None:
     """Rows and columns of a window in which the model sees a whole equirectangular panorama, if one of the files says
     in its own notes that it was trained on such: twice as wide as high, with about as many cells as a square window."""

@@ -222,6 +222,19 @@ def test_a_file_for_ltx_in_comfys_form_changes_it(tmp_path: Path) -> None:
     assert torch.allclose(after[f"{layer}.weight"], before[f"{layer}.weight"] + up @ down, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "part"),
+    [
+        ("wan2.2_t2v_A14b_high_noise_lora_rank64.safetensors", "wan22-a14b", "transformer"),
+        ("Aurora-LowNoise.safetensors", "wan22-a14b", "transformer_2"),
+        ("slow-highlands.safetensors", "wan22-a14b", ""),
+        ("aurora-low.safetensors", "wan21-14b", ""),
+    ],
+)
+def test_of_a_pair_for_two_experts_each_gets_its_own(name: str, model: str, part: str) -> None:
+    assert loras.part_of(Path(name), entry(model)) == part
+
+
 WAN = GenerateRequest(prompt="dawn", model="wan21-1.3b")
 
 

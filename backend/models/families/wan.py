@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base import ModelSpec, View
-from ..levels import Flow
+from ..levels import GUIDED_ABOVE, Flow
 from ..parts import Parts
 from . import wan_autoencoder
 from .family import Family, Text
 
 TOKENS = 512
+# Frames see no latent after their own. How many before it, only trained weights can tell: random ones remember twenty.
+# Those who decode such clips in pieces overlap them by two; this is three times as many.
+AROUND = (6, 0)
 
 
 class Wan(Family):
@@ -56,8 +59,9 @@ class Wan(Family):
             lead=1,
             least_frames=min(window.frames, 9),  # of 33 frames: long enough to move as one does
             clipwise=True,
-            around=(6, 0),
+            around=AROUND,
             solver=preset.solver,
+            guided_above=GUIDED_ABOVE,
             takes=frozenset(entry.takes),
             panorama=getattr(entry, "panorama", None) or None,
         )

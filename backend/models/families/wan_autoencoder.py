@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 TIME_RATIO = 4
 
-# Cells around a tile. Attention in the middle of either half makes its reach endless, but weak beyond this.
-HALO = 8
+# Cells around a tile. What is cut away changes a tile by 8 % of its contrast four cells from the cut, and by 4 % from
+# five on, where it stays: attention in the middle of the decoder sees all of a tile. (Those of 2.1 and 2.2 at a quarter
+# of their width, random weights.)
+HALO = 6
 
 
 def decode_clip(vae: Any, latents: Tensor) -> Iterator[Tensor]:
