@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import store
 from .catalogue import Entry, entries
 
 IDS = ("builtin",)
@@ -27,6 +26,8 @@ def catalogue(home: Path | None = None) -> list[dict[str, Any]]:
 
 
 def _about(entry: Entry, home: Path | None) -> dict[str, Any]:
+    from . import store  # what it takes to download is not needed to name models
+
     condition = store.condition(entry.id, home)
     return {
         "id": entry.id,
@@ -54,4 +55,6 @@ def _about(entry: Entry, home: Path | None) -> dict[str, Any]:
 
 
 def _builtin_mb() -> float:
-    return round(sum(f.stat().st_size for f in store.WEIGHTS.glob("*.safetensors")) / 1e6, 1)
+    from .store.places import WEIGHTS
+
+    return round(sum(f.stat().st_size for f in WEIGHTS.glob("*.safetensors")) / 1e6, 1)
