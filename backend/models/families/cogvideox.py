@@ -35,6 +35,7 @@ class CogVideoX(Family):
         "tokenizer": "transformers:AutoTokenizer",
         "scheduler": "diffusers:CogVideoXDDIMScheduler",
     }
+    DECODED = 12
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:
@@ -105,14 +106,15 @@ class CogVideoX(Family):
         """Two latents at a time, three to begin with, each piece with what the decoder's convolutions remember of those
         before. As many latents as two pieces share evenly would have no single frame first: then the first latent
         comes twice, and all but its last frame is dropped."""
-        vae, count = self.parts["vae"], latents.shape[1]
-        z = latents[None] / vae.config.scaling_factor
+        count = latents.shape[1]
+        z = latents[None] / self.parts["vae"].config.scaling_factor
         drop = 0
         if count % 2 == 0:
             z, drop = torch.cat([z[:, :, :1], z], 2), TIME_RATIO
         starts = [0, *range(3, z.shape[2], 2), z.shape[2]] if count > 1 else [0, 1]
         cache = None
         for start, stop in zip(starts, starts[1:], strict=False):
+            vae = self.parts["vae"]
             piece = z[:, :, start:stop].to(vae.dtype)
             piece = piece if vae.post_quant_conv is None else vae.post_quant_conv(piece)
             frames, cache = vae.decoder(piece, conv_cache=cache)

@@ -44,6 +44,7 @@ class StableVideo(Family):
         "feature_extractor": "transformers:CLIPImageProcessor",
     }
     TEXT_PARTS = ()
+    DECODED = TOGETHER + 2 * BESIDE
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:
@@ -74,8 +75,8 @@ class StableVideo(Family):
         return [{} for _ in texts]
 
     def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
-        unet = self.parts["unet"]
         latents, seen = self._pictures(views, x.shape[-2:])
+        unet = self.parts["unet"]  # after the image encoder, as parts may take turns on the card
         frames = x.shape[2]
         beside = latents[:, None].expand(-1, frames, -1, -1, -1)
         fps = [min(max(1 / view.frame_step_s, FPS[0]), FPS[1]) for view in views]
@@ -112,7 +113,7 @@ class StableVideo(Family):
         if present := [k for k, one in enumerate(given) if one is not None]:
             pixels = torch.cat([self._for_clip(one) for one in given if one is not None])
             encoder = self.parts["image_encoder"]
-            embedded = encoder(pixels.to(encoder.device, encoder.dtype)).image_embeds
+            embedded = encoder(pixels.to(encoder.dtype)).image_embeds
             seen[present, 0] = embedded.float().to(seen.device)
         return latents, seen
 
@@ -127,9 +128,10 @@ class StableVideo(Family):
     def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
         """A few frames at a time: the decoder looks along time, ever more weakly, so those beside are decoded with
         them."""
-        vae, count = self.parts["vae"], latents.shape[1]
-        z = (latents / vae.config.scaling_factor).transpose(0, 1)
+        count = latents.shape[1]
+        z = (latents / self.parts["vae"].config.scaling_factor).transpose(0, 1)
         for start in range(0, count, TOGETHER):
+            vae = self.parts["vae"]
             stop = min(count, start + TOGETHER)
             first, last = max(0, start - BESIDE), min(count, stop + BESIDE)
             frames = vae.decode(z[first:last].to(vae.dtype), num_frames=last - first, return_dict=False)[0]
