@@ -156,6 +156,11 @@ def corrupt(handler: Handler, data: bytes, start: int) -> None:
     handler.send_part(data[:-1] + bytes([data[-1] ^ 1]), start)
 
 
+def longer(handler: Handler, data: bytes, start: int) -> None:
+    """More than there is."""
+    handler.send_part(data + bytes(20_000), start)
+
+
 def whole(handler: Handler, data: bytes, _start: int) -> None:
     """All of it, whatever part was asked for."""
     handler.send_part(data, 0)

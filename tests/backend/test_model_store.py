@@ -26,7 +26,7 @@ from backend.models.store import record
 from backend.protocol import ErrorKind, Event, SkyloopError
 
 from . import hub_server
-from .hub_server import Hub, Repo, corrupt, cut, stall, status, whole
+from .hub_server import Hub, Repo, corrupt, cut, longer, stall, status, whole
 
 pytest.importorskip("huggingface_hub")
 catalogue = importlib.import_module("backend.models.catalogue")
@@ -215,8 +215,8 @@ def test_a_model_is_downloaded_whole_and_works_offline(hub: Hub, monkeypatch: py
 @pytest.mark.parametrize(
     "troubles",
     [[cut], [cut, cut, cut], [stall], [corrupt], [status(500), status(503)], [status(429, Retry_After="0")],
-     [cut, whole], [cut, status(500), cut, status(429)], [cut, status(416)]],
-    ids=["cut", "cut thrice", "stall", "corrupt", "500", "429", "no ranges", "everything", "416"],
+     [cut, longer], [cut, whole], [cut, status(500), cut, status(429)], [cut, status(416)]],
+    ids=["cut", "cut thrice", "stall", "corrupt", "500", "429", "longer", "no ranges", "everything", "416"],
 )  # fmt: skip
 def test_troubles_on_the_way_are_overcome(hub: Hub, troubles: list[hub_server.Trouble]) -> None:
     hub.troubles = [*troubles]
@@ -229,7 +229,7 @@ def test_troubles_on_the_way_are_overcome(hub: Hub, troubles: list[hub_server.Tr
 @pytest.mark.parametrize("seed", range(3))
 def test_any_mixture_of_troubles_ends_well_or_is_told(hub: Hub, seed: int) -> None:
     dice = random.Random(seed)
-    kinds = [cut, cut, corrupt, whole, status(500), status(416), status(429), status(403), status(404), stall]
+    kinds = [cut, cut, corrupt, longer, whole, status(500), status(416), status(429), status(403), status(404), stall]
     for _ in range(5):
         hub.troubles = [dice.choice(kinds) for _ in range(dice.randrange(12))]
         try:
@@ -267,6 +267,24 @@ def test_a_file_that_always_arrives_damaged_is_never_kept(hub: Hub) -> None:
     assert not list(store.folder("tiny").rglob("*.safetensors"))
 
 
+def test_a_file_that_never_ends_is_left(hub: Hub) -> None:
+    hub.troubles = [longer] * 60
+    error = refused(lambda: store.download("tiny", nothing))
+    assert error.kind is ErrorKind.INTERNAL and "full size" in error.message
+    assert len(hub.troubles) > 40, "it gave up"
+    hub.troubles = []
+    assert content(store.download("tiny", nothing)) == tiny()
+
+
+def test_a_pause_that_the_hub_asks_for_is_shown(hub: Hub) -> None:
+    hub.troubles = [status(429, Retry_After="20"), status(429, RateLimit='"resolvers";r=0;t=9'), status(503)]
+    events: list[Event] = []
+    store.download("tiny", events.append)
+    waits = [event.data for event in events if event.data["name"] == "waiting for the hub"]
+    assert [w["total"] for w in waits if w["done"] == 0] == [20, 9, 4]
+    assert len(waits) == 33 and {w["unit"] for w in waits} == {"second"}
+
+
 def test_cancelling_keeps_what_has_come(hub: Hub) -> None:
     def cancel(event: Event) -> None:
         if event.data["name"] == "downloading" and any(store.folder("tiny").rglob("*.safetensors.part")):
@@ -298,15 +316,14 @@ def test_a_full_disk_is_told_before_and_during(hub: Hub, monkeypatch: pytest.Mon
         error = refused(lambda: store.download("tiny", nothing))
         assert error.kind is ErrorKind.DISK_FULL and "missing" in error.message and "models move" in error.hint
         assert not hub.ranges
-    told = sys.modules["backend.models.store.fetch"]._Told
 
-    def full(self: Any, data: bytes) -> int:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(told, "write", full)
+        patch.setattr(sys.modules["backend.models.store.fetch"], "_write", full)
         error = refused(lambda: store.download("tiny", nothing))
-        assert error.kind is ErrorKind.DISK_FULL
+        assert error.kind is ErrorKind.DISK_FULL and "models move" in error.hint
     assert content(store.download("tiny", nothing)) == tiny()
 
 

@@ -102,7 +102,7 @@ def _weights(part: Path) -> list[Path]:
         _refuse(f"{part} has its weights only as {files[0].name}", "Take the part after the first dot out of its name.")
     indices = [f for f in part.glob("*.safetensors.index.json") if not _VARIANT.search(f.name)]
     single = [f for f in plain if not _SHARD.fullmatch(f.name)]
-    wanted = _indexed(indices[0]) if indices and not single else _counted(plain) if not single else []
+    wanted = _indexed(indices[0]) if indices else [] if single else _counted(plain)
     missing = [name for name in wanted if not (part / name).is_file()]
     if missing:
         text = f"{part} lacks {len(missing)} of {len(wanted)} weight files, such as {missing[0]}"

@@ -87,7 +87,7 @@ class _Job:
         """The files to get, without the weights that the user has as a file."""
         own = tuple(f"{each.part}/" for each in known.own)
         needless = (*hub.WEIGHTS, ".index.json")
-        found = hub.listing(self.entry)
+        found = hub.listing(self.entry, self.meter.wait)
         return tuple(f for f in found if not (own and f.path.startswith(own) and f.path.endswith(needless)))
 
     def _is_here(self, file: File, suspect: bool) -> bool:
@@ -127,8 +127,8 @@ class _Job:
         total, done = sum(f.size for f in files), 0
         found: dict[str, str] = {}
         for file in files:
-            on_bytes = self.meter.of("downloading", total, done)
-            found[file.path] = fetch.fetch(self.entry, file, self.folder / file.path, on_bytes, self._checking(file))
+            told = fetch.Told(self.meter.of("downloading", total, done), self._checking(file), self.meter.wait)
+            found[file.path] = fetch.fetch(self.entry, file, self.folder / file.path, told)
             done += file.size
         return found
 

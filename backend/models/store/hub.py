@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from ...paths import form_problem
 from ...protocol import ErrorKind, SkyloopError, bad_request
 from ..catalogue import Entry, Source
+from .meter import Wait
 from .record import File
 
 if TYPE_CHECKING:
@@ -29,29 +29,35 @@ WEIGHTS = (".safetensors", ".gguf")
 _VARIANT = re.compile(r"\.(fp16|bf16|fp8|non_ema|ema)(?=[.-])")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ASK_S = 20.0
+_LONGEST_PAUSE_S = 600.0
 
 
-def listing(entry: Entry) -> list[File]:
+def listing(entry: Entry, wait: Wait) -> list[File]:
     """The files of a model, in the order of its sources. Raises ``SkyloopError`` as :func:`plain_words`."""
     files: dict[str, File] = {}
     for source in entry.source:
-        for file in _files(entry, source, source.revision):
+        for file in _files(entry, source, source.revision, wait):
             files.setdefault(file.path, file)
     return list(files.values())
 
 
-def address(file: File) -> str:
-    """Where a file is downloaded from."""
-    from huggingface_hub import hf_hub_url
+def pieces(file: File, start: int, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The content of a file from byte ``start`` on, in pieces with the byte that each begins at: from the first where
+    the server cannot do otherwise. For use inside :func:`plain_words`."""
+    from huggingface_hub import constants, get_session, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-    return hf_hub_url(file.repo, file.name, revision=file.commit)
-
-
-def headers() -> dict[str, str]:
-    """Of every request: the token, if there is one."""
-    from huggingface_hub.utils import build_hf_headers
-
-    return build_hf_headers(library_name="skyloop")
+    asked = build_hf_headers(library_name="skyloop") | {"Accept-Encoding": "identity"}
+    if start:
+        asked["Range"] = f"bytes={start}-"
+    url = hf_hub_url(file.repo, file.name, revision=file.commit)
+    patience_s = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with get_session().stream("GET", url, headers=asked, timeout=patience_s, follow_redirects=True) as answer:
+        hf_raise_for_status(answer)
+        at = start if answer.status_code == 206 else 0
+        for piece in answer.iter_bytes(piece_bytes):
+            yield at, piece
+            at += len(piece)
 
 
 def quiet() -> None:
@@ -90,8 +96,8 @@ def plain_words(entry: Entry, repo: str) -> Iterator[None]:
         raise SkyloopError(ErrorKind.INTERNAL, text, hint) from error
 
 
-def _files(entry: Entry, source: Source, commit: str) -> list[File]:
-    about = _patiently(lambda: _about(entry, source.repo, commit))
+def _files(entry: Entry, source: Source, commit: str, wait: Wait) -> list[File]:
+    about = _patiently(lambda: _about(entry, source.repo, commit), wait)
     if not about.sha or not about.siblings:
         raise SkyloopError(ErrorKind.INTERNAL, f"{host()} does not say what {source.repo} has.", "Try again later.")
     found: list[File] = []
@@ -118,22 +124,37 @@ def _about(entry: Entry, repo: str, commit: str) -> ModelInfo:
         return HfApi().model_info(repo, revision=commit or None, files_metadata=True, timeout=_ASK_S)
 
 
-def _patiently(ask: Callable[[], ModelInfo]) -> ModelInfo:
+def _patiently(ask: Callable[[], ModelInfo], wait: Wait) -> ModelInfo:
     """What ``ask`` returns, asking again where the hub or the network may soon do better."""
-    for pause_s in (1.0, 2.0, 4.0):
+    for usual_s in (1.0, 2.0, 4.0):
         try:
             return ask()
         except SkyloopError as error:
             if not passing(error):
                 raise
-        time.sleep(pause_s)
+            wait(pause_s(error, usual_s))
     return ask()
+
+
+def status_of(error: SkyloopError) -> int:
+    """The hub's answer that led to what :func:`plain_words` raised; 0 when there was none."""
+    return getattr(getattr(error.__cause__, "response", None), "status_code", 0)
 
 
 def passing(error: SkyloopError) -> bool:
     """Whether what :func:`plain_words` raised may be gone with the next request."""
-    status = getattr(getattr(error.__cause__, "response", None), "status_code", 0)
+    status = status_of(error)
     return error.kind is ErrorKind.INTERNAL and (status == 0 or status == 429 or status >= 500)
+
+
+def pause_s(error: SkyloopError, usual_s: float) -> float:
+    """How long to wait before the next request: as long as the hub asks for, within reason."""
+    from huggingface_hub.utils import parse_ratelimit_headers
+
+    headers = getattr(getattr(error.__cause__, "response", None), "headers", {})
+    limit, after = parse_ratelimit_headers(headers), headers.get("Retry-After", "")
+    asked_s = int(after) if after.isdigit() else limit.reset_in_seconds if limit and limit.remaining == 0 else 0
+    return min(max(asked_s, usual_s), _LONGEST_PAUSE_S)
 
 
 def _place(source: Source, name: str) -> str:

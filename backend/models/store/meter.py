@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from ...protocol import Event, phase
 
 Progress = Callable[[Event], None]
 Tell = Callable[[int], None]
+Wait = Callable[[float], None]
 _PERIOD_S = 0.1
 
 
@@ -31,3 +33,11 @@ class Meter:
         total_mb = max(1, round(total / 1e6))
         done_mb = total_mb if done >= total else min(round(done / 1e6), total_mb - 1)
         self._progress(phase(name, done_mb, total_mb, "MB"))
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, and say how long still, where that is more than a moment."""
+        whole = math.ceil(seconds)
+        for gone in range(whole):
+            if whole > 1:
+                self._progress(phase("waiting for the hub", gone, whole, "second"))
+            time.sleep(seconds / whole)

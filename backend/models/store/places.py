@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...media.files import writing
 from ...protocol import ErrorKind, SkyloopError
 from ...runtime import places
 
@@ -25,12 +26,14 @@ def root(home: Path | None = None) -> Path:
 
 
 def ready_root(home: Path | None = None) -> Path:
-    """The same, made if missing. Raises ``missing_model`` when models were moved to where nothing is now."""
+    """The same, made if missing. Raises ``SkyloopError``: ``missing_model`` when models were moved to where nothing is
+    now, ``bad_request`` where no folder can be made."""
     at, first = root(home), origin(home)
     if at != first and not at.is_dir():
         text = f"The models were moved to {at}, which is not there."
         raise SkyloopError(ErrorKind.MISSING_MODEL, text, "Connect its disk, then try again.")
-    at.mkdir(parents=True, exist_ok=True)
+    with writing(at):
+        at.mkdir(parents=True, exist_ok=True)
     return at
 
 
