@@ -31,7 +31,7 @@ class TemporalEngine(Engine):
         super().__init__()
         self.temporal = Temporal(**changes)
 
-    def model(self, *_: Any) -> Temporal:
+    def model(self, model_id: str, device: str, loras: Any = ()) -> Temporal:
         return self.temporal
 
 

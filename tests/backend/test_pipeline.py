@@ -29,7 +29,7 @@ class OracleEngine(Engine):
         super().__init__()
         self.oracle = Oracle(window_batch=window_batch)
 
-    def model(self, *_: Any) -> Oracle:
+    def model(self, model_id: str, device: str, loras: Any = ()) -> Oracle:
         return self.oracle
 
 
