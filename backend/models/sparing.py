@@ -30,19 +30,25 @@ class Sparing(Wrapped):
     makes them exactly what they are in the whole.
     """
 
-    def __init__(self, model: VideoModel, most_windows: int = 1 << 10) -> None:
-        """``most_windows``: to begin with."""
+    def __init__(
+        self, model: VideoModel, most_windows: int = 1 << 10, leaner: Callable[[], None] | None = None
+    ) -> None:
+        """``most_windows``: to begin with. ``leaner`` has the model take less of the device where a single window does
+        not fit, or raises ``out_of_memory``."""
         super().__init__(model, window_batch=min(most_windows, model.spec.window_batch))
+        self._leaner = leaner
         self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
 
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
     ) -> Tensor:
-        whole = tried(
-            lambda: self.model.predict(x, sigma, views, prompts, negative, guidance), self.device, again=len(x) > 1
-        )
+        can = len(x) > 1 or self._leaner is not None
+        whole = tried(lambda: self.model.predict(x, sigma, views, prompts, negative, guidance), self.device, again=can)
         if whole is not None:
             return whole
+        if len(x) == 1 and self._leaner:
+            self._leaner()
+            return self.predict(x, sigma, views, prompts, negative, guidance)
         half = (len(x) + 1) // 2
         self.spec = replace(self.spec, window_batch=min(half, self.spec.window_batch))
         _logger.warning("out of memory with %d windows at once; going on with %d", len(x), half)
@@ -61,7 +67,7 @@ class Sparing(Wrapped):
         try:
             with closing(self.model.decode_clip(latents)) as pieces:
                 yield from pieces
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, TooLargeError) as error:
             self._smaller(latents.shape[-2] * latents.shape[-1], error)
             fits = False
         if not fits:  # only here, as the exception held on to all that had been allocated
@@ -72,7 +78,7 @@ class Sparing(Wrapped):
         """Raises :class:`TooLargeError`."""
         try:
             return self.model.encode_clip(frames)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, TooLargeError) as error:
             self._smaller(frames.shape[-2] * frames.shape[-1] // self.spec.ratio**2, error)
         _emptied(self.device)
         raise TooLargeError
@@ -80,6 +86,9 @@ class Sparing(Wrapped):
     def _smaller(self, cells: int, error: Exception) -> None:
         """Have tiles of half as many cells from now on. Raises ``error`` where it is another, or where they are as
         small as can be."""
+        if isinstance(error, TooLargeError):  # of a model that is sparing itself
+            self.spec = replace(self.spec, clip_cells=self.model.spec.clip_cells)
+            return
         least = (2 * self.halo + 2) ** 2
         if as_skyloop_error(error).kind is not ErrorKind.OUT_OF_MEMORY or cells <= least:
             raise error
