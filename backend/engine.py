@@ -49,7 +49,9 @@ class Engine:
         if self._loaded is None or self._loaded[0] != key:
             self.unload()
             self._loaded = (key, _load(*key))
-        return Sparing(self._loaded[1])  # a new one, as the memory of the last job may be free again
+        model = self._loaded[1]
+        # A new one, as the memory of the last job may be free again.
+        return Sparing(model, leaner=getattr(model, "leaner", None))
 
     def unload(self) -> None:
         """Give the model's memory back."""

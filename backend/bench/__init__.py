@@ -14,13 +14,13 @@ class _Absent(type):
         return 1
 
 
-def _stand_in(name: str) -> ModuleType:
-    def attribute(wanted: str) -> type:
-        if wanted.startswith("__"):
-            raise AttributeError(wanted)
-        return _Absent(wanted, (Exception,), {})
+def _stand_in(library: str) -> ModuleType:
+    def attribute(name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Absent(name, (Exception,), {})
 
-    module = ModuleType(name)
+    module = ModuleType(library)
     module.__path__ = []
     module.__getattr__ = attribute
     return module

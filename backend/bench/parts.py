@@ -19,8 +19,10 @@ from ..denoise import Schedule, denoise
 from ..fields import Fields
 from ..film import Film
 from ..models import loading
+from ..models.base import VideoModel
 from ..models.memory_plan import Plan, Rung
 from ..models.placement import compute_dtype
+from ..models.sparing import Sparing
 from ..models.tuning import compiled, faster
 from ..protocol import SkyloopError
 from ..render import source_of
@@ -161,18 +163,18 @@ def peak(bench: Bench, name: str) -> Found:
     decoding the first tiles."""
     found = subject(name, bench.device, tiny=bench.tiny)
     for width in (256, 512) if bench.tiny else SIZES:
-        yield {"width": width, **_some_work(bench, found, width)}
+        yield {"width": width, **_some_work(bench, found, found.model, width)}
     found.close()
 
 
-def _some_work(bench: Bench, found: Subject, width: int) -> dict[str, Any]:
+def _some_work(bench: Bench, found: Subject, model: VideoModel, width: int) -> dict[str, Any]:
     """Memory and seconds of a few window batches of a sky of ``width`` pixels, and of decoding a few tiles of it."""
     canvas = canvas_of(found, width, bench.latents(found))
     scale, sigmas = found.entry.preset.guidance, bench.sigmas(found)
     facts: dict[str, Any] = {}
     with gauges.peaks(bench.device) as most:
         start = time.perf_counter()
-        steps = denoise(found.model, canvas, found.prompts, Schedule(sigmas[:2], [scale]))
+        steps = denoise(model, canvas, found.prompts, Schedule(sigmas[:2], [scale]))
         for _ in islice(steps, _BATCHES):
             pass
         del steps
@@ -181,7 +183,7 @@ def _some_work(bench: Bench, found: Subject, width: int) -> dict[str, Any]:
     facts["denoise_peak_mb"] = most.get("peak_mb", 0.0)
     with gauges.peaks(bench.device) as most:
         start = time.perf_counter()
-        source = source_of(found.model, canvas, range(2), Fields())
+        source = source_of(model, canvas, range(2), Fields())
         if isinstance(source, Film):
             pieces = source.develop()
             with closing(pieces), torch.inference_mode():
@@ -211,7 +213,13 @@ def limits(bench: Bench, name: str) -> Found:
             before = plan.rung, plan.window_batch
             try:
                 found = subject(name, bench.device, tiny=bench.tiny, plan=plan)
-                yield facts | {"completed": True, **_some_work(bench, found, 256 if bench.tiny else 1024)}
+                sparing = Sparing(found.model, leaner=found.model.leaner)
+                work = _some_work(bench, found, sparing, 256 if bench.tiny else 1024)
+                went = found.model.plan.rung, found.model.together
+                down = (
+                    f"{went[0]}{'' if went[1] else ', branches in turn'}" if went != (plan.rung, plan.together) else ""
+                )
+                yield facts | {"completed": True, "went_down_to": down, "tile": sparing.spec.clip_cells, **work}
                 found.close()
             except (RuntimeError, SkyloopError) as error:
                 yield facts | {"completed": False, "error": str(error)[:300]}

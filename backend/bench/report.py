@@ -46,8 +46,10 @@ _TABLES: dict[str, tuple[str, Sequence[Column]]] = {
         ("decoding GB", "decode_peak_mb", _gb), ("peak GB", "peak_mb", _gb))),
     "limits": ("Under artificial limits", (
         ("model", "name", str), ("limit GB", "limit_gb", str), ("catalogue GB", "catalogue_min_gb", str),
-        ("layout", "rung", str), ("windows", "window_batch", str), ("expected GB", "device_gb", _number),
-        ("completed", "completed", _number), ("as", "as", str), ("peak GB", "peak_mb", _gb),
+        ("layout", "rung", str), ("windows", "window_batch", str), ("together", "together", _number),
+        ("tile", "tile", str), ("expected GB", "device_gb", _number),
+        ("completed", "completed", _number), ("went down to", "went_down_to", str),
+        ("as", "as", str), ("peak GB", "peak_mb", _gb),
         ("denoise s", "denoise_s", _number), ("decode s", "decode_s", _number), ("refused", "refused", str),
         ("error", "error", str))),
     "closure": ("The join of a loop", (

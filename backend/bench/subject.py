@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,13 +12,11 @@ from torch import Tensor
 from ..canvas import Canvas, white_noise
 from ..charts import sphere_charts
 from ..conditioning import Prompts
-from ..models import loading, memory_plan
+from ..models import loading, memory_plan, placement
 from ..models.base import View
 from ..models.catalogue import Entry
-from ..models.foundation import FoundationModel
 from ..models.memory_plan import Plan, Rung, Sizes
 from ..models.parts import Parts
-from ..models.placement import module_bytes
 from ..models.texts import TextCache
 from ..sizes import sphere_columns
 from .networks import MODELS, built, configs_of, loads_of, texts_of, the_entry, the_family
@@ -31,7 +29,7 @@ class Subject:
     """``plan``: how its parts are placed."""
 
     name: str
-    model: FoundationModel
+    model: loading.Placed
     entry: Entry
     plan: Plan
     prompts: Prompts
@@ -58,11 +56,10 @@ def sizes_of(name: str, device: torch.device, *, tiny: bool) -> Sizes:
     entry, cls = the_entry(model, tiny=tiny), the_family(model)
     dtypes, configs = loading.dtypes(cls, device), configs_of(model, tiny=tiny)
     meta = torch.device("meta")
-    bytes_of = {
-        part: module_bytes(built(n.where, configs[part], dtypes[part], meta)) for part, n in model.parts.items()
-    }
+    made = {part: built(n.where, configs[part], dtypes[part], meta) for part, n in model.parts.items()}
+    bytes_of = {part: placement.module_bytes(network) for part, network in made.items()}
     denoiser = bytes_of.pop(entry.architecture.denoisers[0])
-    return loading.sized(entry, denoiser, tuple(bytes_of.values()), configs)
+    return loading.sized(entry, cls, denoiser, tuple(bytes_of.values()), configs)
 
 
 def subject(name: str, device: torch.device, *, tiny: bool, plan: Plan | None = None) -> Subject:
@@ -72,15 +69,17 @@ def subject(name: str, device: torch.device, *, tiny: bool, plan: Plan | None = 
     entry, cls = the_entry(model, tiny=tiny), the_family(model)
     sizes = sizes_of(name, device, tiny=tiny)
     at = torch.device("cpu") if plan and plan.rung is not Rung.RESIDENT else device
-    windows = memory_plan.batch(Rung.RESIDENT, sizes, 1 << 60)
-    plan = plan or Plan(rung=Rung.RESIDENT, window_batch=windows, device_bytes=0, host_bytes=0)
+    if plan is None:
+        room = placement.free_bytes(device)[0]
+        plan = memory_plan.resident(sizes, room)
+        assert plan, f"{name} does not fit into {room / 1e9:.1f} GB"
+        plan = replace(plan, window_batch=memory_plan.batch(Rung.RESIDENT, sizes, room))
     dtypes = loading.dtypes(cls, device)
     parts = Parts(loads_of(model, dtypes, at, tiny=tiny, quick=at.type == "cpu"), device)
-    family = loading.assemble(entry, cls, parts, sizes, plan)
     texts = TextCache()
-    for text, states in texts_of(model, tiny=tiny, texts=TEXTS, dtype=loading.placement.compute_dtype(device)).items():
+    for text, states in texts_of(model, tiny=tiny, texts=TEXTS, dtype=placement.compute_dtype(device)).items():
         texts[text] = states
-    made = FoundationModel(family, texts)
+    made = loading.Placed(entry, cls, parts, texts, sizes, plan)
     encoded = made.encode_text(TEXTS)
     return Subject(name, made, entry, plan, Prompts(encoded[:1], encoded[1]))
 

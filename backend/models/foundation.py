@@ -16,7 +16,10 @@ from .texts import TextCache
 
 
 class FoundationModel:
-    """Implements :class:`.base.VideoModel`."""
+    """Implements :class:`.base.VideoModel`. ``together``: whether the branches of guidance are evaluated at once, which
+    is faster and takes more memory."""
+
+    together = True
 
     def __init__(self, family: Family, texts: TextCache) -> None:
         self.family, self.texts = family, texts
@@ -45,7 +48,7 @@ class FoundationModel:
         negative: Text,
         guidance: float,
     ) -> Tensor:
-        """Both branches of guidance go through the denoiser together."""
+        """Both branches of guidance go through the denoiser :attr:`together`."""
         levels, scale = self.family.levels, self.family.guidance(guidance, sigma) if guidance != 1 else 1.0
         factor, timestep = levels.native(sigma)
         seen = x.to(self.device, non_blocking=True) * factor
@@ -53,8 +56,13 @@ class FoundationModel:
             out = self.family.raw(seen, timestep, prompts, views)
         else:
             away = [self.family.away(v) for v in views]
-            both = self.family.raw(torch.cat([seen, seen]), timestep, [*prompts, *[negative] * len(x)], [*views, *away])
-            wanted, unwanted = both.chunk(2)
+            nothing = [negative] * len(x)
+            if self.together:
+                both = self.family.raw(torch.cat([seen, seen]), timestep, [*prompts, *nothing], [*views, *away])
+                wanted, unwanted = both.chunk(2)
+            else:
+                wanted = self.family.raw(seen, timestep, prompts, views)
+                unwanted = self.family.raw(seen, timestep, nothing, away)
             out = self.family.guided(wanted, unwanted, scale, views)
         return self.family.finish(levels.clean(out, seen, sigma), views)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..protocol import ErrorKind, SkyloopError
 from . import memory_plan, placement, store
 from .base import VideoModel
 from .builtin import BuiltinModel
@@ -48,12 +49,42 @@ def load(
     shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
     loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
     mended = with_loras(cls.loads(loads), entry, [*shipped, *((path, "", strength) for path, strength in loras)])
-    sizes = sizes_of(entry, cls, loads, device)
-    parts = Parts(mended, device)
-    made = assemble(entry, cls, parts, plan or planned(entry, sizes, device))
-    made.family.spec = replace(made.spec, revision=fingerprint(folder, files, loras))
-    texts = TextCache(store.root() / "texts", fingerprint(folder, {}, (), cls.TEXT_PARTS))
-    return Placed(entry, made, texts, sizes, plan)
+    own = (files, loras) if entry.family in _OWN_TEXTS else ({}, ())
+    texts = TextCache(store.root() / "texts", fingerprint(folder, *own, cls.TEXT_PARTS))
+    model = Placed(entry, cls, Parts(mended, device), texts, sizes_of(entry, cls, loads, device), plan)
+    model.spec = replace(model.spec, revision=fingerprint(folder, files, loras))
+    return model
+
+
+class Placed(FoundationModel):
+    """A foundation model that is laid out as planned, and can be laid out anew to take less of the card."""
+
+    def __init__(
+        self, entry: Entry, cls: type[Family], parts: Parts, texts: TextCache, sizes: Sizes, plan: Plan | None = None
+    ) -> None:
+        """``plan``: by default what fits now. Raises ``out_of_memory`` where nothing does."""
+        plan = plan or planned(entry, sizes, parts.device)
+        super().__init__(cls(parts, entry), texts)
+        self.entry, self.sizes = entry, sizes
+        self._lay(plan)
+
+    def _lay(self, plan: Plan) -> None:
+        family = self.family
+        self.plan, self.together = plan, plan.together
+        self.spec = replace(self.spec, window_batch=plan.window_batch, clip_cells=plan.clip_cells)
+        family.parts.move(Placement(self.device, plan, self.entry.architecture.denoisers, family.TEXT_PARTS))
+        _logger.info("%s", plan.sentence(self.entry.name))
+
+    def leaner(self) -> None:
+        """Take less of the card from now on, at the cost of time: the branches of guidance one after the other, then
+        the next rung. Parts are loaded again when next used. Raises ``out_of_memory`` where nothing is left to try."""
+        if self.together and self.sizes.branches > 1:
+            self.together = False
+            _logger.warning("out of memory; the branches of guidance go one after the other from now on")
+            return
+        self.family.parts.release()
+        plan = planned(self.entry, self.sizes, self.device, below=self.plan.rung)
+        self._lay(replace(plan, window_batch=1))
 
 
 def planned(entry: Entry, sizes: Sizes, device: torch.device, *, below: Rung | None = None) -> Plan:
@@ -64,9 +95,12 @@ def planned(entry: Entry, sizes: Sizes, device: torch.device, *, below: Rung | N
         plan = memory_plan.choose(sizes, free, host, below=below)
     else:
         plan = memory_plan.resident(sizes, free) if below is None else None
-    if plan is None:
+    if plan:
+        return plan
+    if below is None:
         raise memory_plan.too_small(entry.name, sizes, free, host)
-    return plan
+    text = f"{entry.name} ran out of memory, whichever way it was laid out."
+    raise SkyloopError(ErrorKind.OUT_OF_MEMORY, text, "Close other programs, or choose a smaller model (models list).")
 
 
 def dtypes(cls: type[Family], device: torch.device) -> dict[str, torch.dtype]:
@@ -85,11 +119,12 @@ def sizes_of(entry: Entry, cls: type[Family], loads: Mapping[str, Load], device:
     own = max(weights[name] for name in denoisers)
     own += others.pop("motion_adapter", 0)  # becomes one network with the image model
     configs = {n: load.config() for n in (*denoisers[:1], "vae") if isinstance(load := loads.get(n), FromFolder)}
-    return sized(entry, own, tuple(others.values()), configs, quantised=any(quantised))
+    return sized(entry, cls, own, tuple(others.values()), configs, quantised=any(quantised))
 
 
 def sized(
     entry: Entry,
+    cls: type[Family],
     denoiser_bytes: int,
     others: tuple[int, ...],
     configs: Mapping[str, Mapping[str, Any]],
@@ -99,14 +134,15 @@ def sized(
     """The same from the bytes of the denoiser and the ``others``, and the configurations of denoiser and ``vae``."""
     denoiser = configs[entry.architecture.denoisers[0]]
     window, branches = entry.window, 1 if entry.preset.guidance == 1 else 2
-    pixels = (window.cells * entry.architecture.ratio) ** 2 * entry.architecture.time_ratio
+    each = 4 if "vae" in cls.FP32_PARTS else 2
     return Sizes(
         denoiser=denoiser_bytes,
         blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 16),
         others=others,
         window=memory_plan.window_bytes(denoiser, window.frames, window.cells),
         branches=branches,
-        decode=memory_plan.decode_bytes(configs.get("vae", {}), pixels),
+        cell=memory_plan.cell_bytes(configs.get("vae", {}), cls.DECODED, entry.architecture.ratio, each),
+        least_cells=(3 * cls.halo) ** 2,
         tokens=branches * memory_plan.tokens_of(denoiser, window.frames, window.cells),
         quantised=quantised,
     )

@@ -16,7 +16,7 @@ already (GGUF) has the rungs without fp8.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +32,8 @@ FP8_SHARE = 0.55
 # Windows that keep a card busy together have about so many tokens; more at once only takes memory.
 BUSY_TOKENS = 16_384
 MOST_WINDOWS = 16
+# Larger tiles of a clip waste less on the cells around them, but no longer much; they get this part of what is free.
+MOST_CELLS, TILES_SHARE = 1 << 12, 0.7
 
 
 class Rung(StrEnum):
@@ -58,33 +60,40 @@ WORDS = {
 class Sizes:
     """Bytes of a model: the ``denoiser`` as loaded (of two experts, of which one is loaded at a time, the larger), its
     number of ``blocks``, the other parts that are needed besides (``others``: the autoencoder, image encoders), what
-    evaluating one window takes meanwhile (``window``, of both branches of guidance), and decoding a tile (``decode``).
+    evaluating one window takes meanwhile (``window``, for each of the ``branches`` of guidance), and what decoding a
+    clip takes for each cell of a tile (``cell``), of which there are ``least_cells`` at least.
 
-    ``tokens``: of a window, for how many keep a card busy. ``quantised``: the denoiser is, already.
+    ``tokens``: of a window in all branches, for how many keep a card busy. ``quantised``: the denoiser is, already.
     """
 
     denoiser: int
     blocks: int
     others: tuple[int, ...]
     window: int
-    decode: int
+    cell: int
+    least_cells: int
     tokens: int
+    branches: int = 1
     quantised: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What was chosen. ``window_batch`` windows are evaluated at once. Bytes are what it is expected to take."""
+    """What was chosen. ``window_batch`` windows are evaluated at once, and the branches of guidance ``together`` or one
+    after the other; clips are decoded in tiles of at most ``clip_cells``. Bytes are what it is expected to take."""
 
     rung: Rung
     window_batch: int
     device_bytes: int
     host_bytes: int
+    together: bool = True
+    clip_cells: int = MOST_CELLS
 
     def sentence(self, name: str) -> str:
         """For people: "Wan 2.1: parts take turns on the card; about 6.1 GB of it and 3.9 GB of memory, 2 windows at
         once."."""
         windows = f"{self.window_batch} windows" if self.window_batch > 1 else "one window"
+        windows = windows if self.together else "half a window"
         return (
             f"{name}: {WORDS[self.rung]}; about {self.device_bytes / GB:.1f} GB of it and "
             f"{self.host_bytes / GB:.1f} GB of memory, {windows} at once."
@@ -94,6 +103,7 @@ class Plan:
         return {
             "rung": str(self.rung),
             "window_batch": self.window_batch,
+            "together": self.together,
             "device_gb": round(self.device_bytes / GB, 2),
             "host_gb": round(self.host_bytes / GB, 2),
         }
@@ -104,20 +114,27 @@ def rungs(sizes: Sizes) -> tuple[Rung, ...]:
     return tuple(r for r in LADDER if not (sizes.quantised and r in (Rung.FP8, Rung.FP8_LEAVES)))
 
 
-def device_bytes(rung: Rung, sizes: Sizes, windows: int) -> int:
-    """What a rung takes of the card with so many windows at once."""
+def device_bytes(rung: Rung, sizes: Sizes, at_once: int = 1, cells: int = 0) -> int:
+    """What a rung takes of the card with so many windows at once, each branch of guidance counted, and tiles of so many
+    cells (0: as small as can be)."""
+    evaluating, decoding = at_once * sizes.window, max(cells, sizes.least_cells) * sizes.cell
+    while_evaluating, while_decoding = _weights(rung, sizes)
+    return int(max(while_evaluating + evaluating, while_decoding + decoding))
+
+
+def _weights(rung: Rung, sizes: Sizes) -> tuple[float, float]:
+    """On the card while windows are evaluated, and while clips are decoded."""
     denoiser, others = sizes.denoiser, max(sizes.others, default=0)
-    evaluating, decoding = windows * sizes.window, sizes.decode
     if rung is Rung.RESIDENT:
-        return denoiser + sum(sizes.others) + max(evaluating, decoding)
-    at_once = {
+        return denoiser + sum(sizes.others), denoiser + sum(sizes.others)
+    on_card = {
         Rung.SWAPPED: denoiser,
         Rung.BLOCKS: min(denoiser, BLOCKS_AT_ONCE * denoiser // max(1, sizes.blocks) + LEAVES_BYTES),
         Rung.LEAVES: min(denoiser, LEAVES_BYTES),
         Rung.FP8: denoiser * FP8_SHARE,
         Rung.FP8_LEAVES: min(denoiser, LEAVES_BYTES) * FP8_SHARE,
     }[rung]
-    return int(max(at_once + evaluating, others + decoding))
+    return on_card, others
 
 
 def host_bytes(rung: Rung, sizes: Sizes) -> int:
@@ -133,7 +150,7 @@ def batch(rung: Rung, sizes: Sizes, free: int) -> int:
     many, since each sweep of them serves all."""
     streamed = rung in (Rung.BLOCKS, Rung.LEAVES, Rung.FP8_LEAVES)
     wanted = max(1, min(MOST_WINDOWS, BUSY_TOKENS * (2 if streamed else 1) // max(1, sizes.tokens)))
-    while wanted > 1 and device_bytes(rung, sizes, wanted) > free:
+    while wanted > 1 and device_bytes(rung, sizes, wanted * sizes.branches) > free:
         wanted -= 1
     return wanted
 
@@ -147,33 +164,43 @@ def choose(sizes: Sizes, device_free: int, host_free: int, *, below: Rung | None
     known = rungs(sizes)
     for rung in known[known.index(below) + 1 if below in known else 0 :]:
         host = host_bytes(rung, sizes)
-        if device_bytes(rung, sizes, 1) <= free and host <= host_free:
-            windows = batch(rung, sizes, free)
-            return Plan(
-                rung=rung,
-                window_batch=windows,
-                device_bytes=int(device_bytes(rung, sizes, windows) + RESERVE_BYTES),
-                host_bytes=host,
-            )
+        if device_bytes(rung, sizes) <= free and host <= host_free:
+            return _filled(rung, sizes, free)
     return None
+
+
+def _filled(rung: Rung, sizes: Sizes, free: int) -> Plan:
+    """A rung that fits, with as much at once as there is room for."""
+    windows = batch(rung, sizes, free)
+    together = device_bytes(rung, sizes, windows * sizes.branches) <= free
+    at_once = windows * sizes.branches if together else 1
+    usual = max(device_bytes(rung, sizes, at_once), TILES_SHARE * free)
+    room = (usual - _weights(rung, sizes)[1]) / max(1, sizes.cell)
+    cells = max(sizes.least_cells, min(MOST_CELLS, int(room)))
+    needed = device_bytes(rung, sizes, at_once, cells) + RESERVE_BYTES
+    return Plan(
+        rung=rung, window_batch=windows, device_bytes=int(needed), host_bytes=host_bytes(rung, sizes),
+        together=together, clip_cells=cells,
+    )  # fmt: skip
 
 
 def resident(sizes: Sizes, free: int) -> Plan | None:
     """Everything where it runs, one window at once, on a device without memory of its own; None without the room."""
-    needed = int(device_bytes(Rung.RESIDENT, sizes, 1) + RESERVE_BYTES)
-    return Plan(rung=Rung.RESIDENT, window_batch=1, device_bytes=needed, host_bytes=0) if needed <= free else None
+    if device_bytes(Rung.RESIDENT, sizes) + RESERVE_BYTES > free:
+        return None
+    return replace(_filled(Rung.RESIDENT, sizes, int(free - RESERVE_BYTES)), window_batch=1)
 
 
 def too_small(name: str, sizes: Sizes, device_free: int, host_free: int) -> SkyloopError:
     """Why no rung fits, and what would."""
-    device = min(device_bytes(r, sizes, 1) for r in rungs(sizes)) + RESERVE_BYTES
+    device = min(device_bytes(r, sizes) for r in rungs(sizes)) + RESERVE_BYTES
     if device > device_free:
         text = (
             f"{name} needs {device / GB:.1f} GB of free memory on the graphics card; there are {device_free / GB:.1f}."
         )
         hint = "Close other programs that use the card, choose a smaller model (see: models list), or --device cpu."
     else:
-        fits = [r for r in rungs(sizes) if device_bytes(r, sizes, 1) + RESERVE_BYTES <= device_free]
+        fits = [r for r in rungs(sizes) if device_bytes(r, sizes) + RESERVE_BYTES <= device_free]
         host = min(host_bytes(r, sizes) for r in fits)
         text = f"{name} needs {host / GB:.1f} GB of free memory besides this card's; there are {host_free / GB:.1f}."
         hint = "Close other programs, or choose a smaller model (see: models list)."
@@ -205,13 +232,13 @@ def tokens_of(config: Mapping[str, Any], frames: int, cells: int) -> int:
     return frames * cells * cells if is_unet(config) else (frames // t) * (cells // h) * (cells // w)
 
 
-def window_bytes(config: Mapping[str, Any], frames: int, cells: int, branches: int = 2) -> int:
-    """What evaluating a window takes on the way, in 16 bits, attention without its matrix.
+def window_bytes(config: Mapping[str, Any], frames: int, cells: int) -> int:
+    """What evaluating a window in one branch takes on the way, in 16 bits, attention without its matrix.
 
     Of a transformer the widest moment: residual, norm and modulation in 32 bits, and the hidden layer of the
     feed-forward beside its input and output. Of a UNet, its finest level with the skip connections it keeps.
     """
-    tokens = branches * tokens_of(config, frames, cells)
+    tokens = tokens_of(config, frames, cells)
     if is_unet(config):
         finest = int(config["block_out_channels"][0])
         return tokens * finest * 2 * 22
@@ -220,12 +247,12 @@ def window_bytes(config: Mapping[str, Any], frames: int, cells: int, branches: i
     return tokens * (2 * inner * 2 + width * (3 * 4 + 6 * 2))
 
 
-def decode_bytes(config: Mapping[str, Any], pixels: int) -> int:
-    """What decoding ``pixels`` at once (over all their frames) takes on the way, in the decoder's own precision."""
+def cell_bytes(config: Mapping[str, Any], frames: int, ratio: int, bytes_each: int) -> int:
+    """What decoding ``frames`` at once takes on the way for each cell of ``ratio`` x ``ratio`` pixels: a few layers of
+    the decoder's finest level, at ``bytes_each`` a number."""
     channels = config.get("decoder_block_out_channels") or config.get("block_out_channels") or ()
     finest = int(channels[0]) if channels else int(config.get("decoder_base_dim") or config.get("base_dim") or 96)
-    patch = int(config.get("patch_size") or 1)
-    return pixels // patch**2 * finest * 4 * 4
+    return frames * (ratio // int(config.get("patch_size") or 1)) ** 2 * finest * bytes_each * 4
 
 
 def flops(config: Mapping[str, Any], parameters: float, frames: int, cells: int) -> float:

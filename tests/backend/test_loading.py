@@ -15,6 +15,7 @@ from backend.models import loading, store
 from backend.models.base import View
 from backend.models.catalogue import entry
 from backend.models.memory_plan import Plan, Rung
+from backend.models.sparing import Sparing
 from backend.protocol import ErrorKind, SkyloopError
 
 MODEL = "wan21-1.3b"
@@ -146,3 +147,38 @@ def test_a_damaged_part_is_named_in_one_line(
         next(iter(model.decode_clip(torch.randn(16, 1, 4, 4))))
     assert raised.value.kind is ErrorKind.MISSING_MODEL and "vae" in raised.value.message
     assert "\n" not in raised.value.line
+
+
+def test_where_memory_runs_out_the_model_goes_down_the_ladder_and_the_windows_are_tried_again(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = clean(loading.load(MODEL, CPU))
+    model: Any = loading.load(MODEL, CPU)
+    family, seen = model.family, []
+    raw = family.raw
+
+    def crowded(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        seen.append((len(x), model.plan.rung))
+        if len(x) > 1 or model.plan.rung is not Rung.LEAVES:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return raw(x, *rest)
+
+    monkeypatch.setattr(family, "raw", crowded)
+    monkeypatch.setattr(loading, "planned", lambda *_, below=None, **__: plan(
+        {Rung.RESIDENT: Rung.SWAPPED, Rung.SWAPPED: Rung.LEAVES}[below]))  # fmt: skip
+    found = clean(Sparing(model, leaner=model.leaner))
+    assert torch.allclose(found, want, atol=1e-5)
+    tried = [Rung.RESIDENT] * 3 + [Rung.SWAPPED] * 2 + [Rung.LEAVES] * 5
+    assert [rung for _, rung in seen] == tried and [n for n, _ in seen] == [4, 2, 1, 2, 1, 2, 1, 1, 1, 1]
+
+
+def test_where_nothing_is_left_to_try_it_is_said_in_a_sentence(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = loading.load(MODEL, CPU)
+
+    def crowded(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(model.family, "raw", crowded)
+    with pytest.raises(SkyloopError) as raised:
+        clean(Sparing(model, leaner=model.leaner))
+    assert raised.value.kind is ErrorKind.OUT_OF_MEMORY and "whichever way" in raised.value.message

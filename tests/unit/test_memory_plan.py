@@ -12,8 +12,8 @@ from backend.models.memory_plan import (
     RESERVE_BYTES,
     Rung,
     Sizes,
+    cell_bytes,
     choose,
-    decode_bytes,
     device_bytes,
     flops,
     host_bytes,
@@ -35,7 +35,8 @@ SMALL = Sizes(
     blocks=30,
     others=(int(0.5 * GB),),
     window=int(1.2 * GB),
-    decode=int(2 * GB),
+    cell=int(2e6),
+    least_cells=1000,
     tokens=60_000,
 )
 LARGE = replace(SMALL, denoiser=int(28 * GB), blocks=40, window=int(2 * GB))
@@ -71,12 +72,12 @@ def test_what_is_quantised_is_not_rounded_again() -> None:
 def test_what_is_chosen_fits_and_nothing_above_it_does(denoiser, window, decode, blocks, device, host) -> None:
     sizes = Sizes(
         denoiser=int(denoiser * GB), blocks=blocks, others=(int(0.3 * GB),), window=int(window * GB / 10),
-        decode=int(decode * GB / 10), tokens=5000,
+        cell=int(decode * 1e5), least_cells=1000, tokens=5000,
     )  # fmt: skip
     free, there = int(device * GB), int(host * GB)
     plan = choose(sizes, free, there)
     fitting = [
-        r for r in LADDER if device_bytes(r, sizes, 1) + RESERVE_BYTES <= free and host_bytes(r, sizes) <= there
+        r for r in LADDER if device_bytes(r, sizes) + RESERVE_BYTES <= free and host_bytes(r, sizes) <= there
     ]  # fmt: skip
     assert (plan.rung if plan else None) == (fitting[0] if fitting else None)
     if plan:
@@ -125,9 +126,23 @@ def test_work_is_what_was_counted(config, parameters, frames, cells, counted) ->
     assert flops(config, parameters, frames, round(cells)) == pytest.approx(counted, rel=0.25)
 
 
-def test_memory_grows_with_the_window_and_with_both_branches_of_guidance() -> None:
+def test_memory_grows_with_the_window_and_with_what_is_decoded_at_once() -> None:
     for config in (WAN, LTX, UNET):
-        one = window_bytes(config, 16, 32, branches=1)
-        assert window_bytes(config, 16, 32, branches=2) == pytest.approx(2 * one)
-        assert window_bytes(config, 16, 64, branches=1) == pytest.approx(4 * one)
-    assert decode_bytes({"block_out_channels": [128]}, 100) == 4 * decode_bytes({"block_out_channels": [128]}, 25)
+        assert window_bytes(config, 16, 64) == pytest.approx(4 * window_bytes(config, 16, 32))
+    assert cell_bytes({"block_out_channels": [128]}, 8, 8, 2) == 2 * cell_bytes({"block_out_channels": [128]}, 4, 8, 2)
+    assert cell_bytes({"patch_size": 4}, 1, 32, 2) == cell_bytes({}, 1, 8, 2)
+
+
+def test_where_both_branches_of_guidance_do_not_fit_they_take_turns() -> None:
+    guided = replace(SMALL, branches=2, cell=1000)
+    at_least = device_bytes(Rung.RESIDENT, guided) + RESERVE_BYTES
+    plan = choose(guided, int(at_least + 0.5 * GB), 0)
+    assert plan and plan.rung is Rung.RESIDENT and not plan.together and "half a window" in plan.sentence("it")
+    plan = choose(guided, int(at_least + 2 * GB), 0)
+    assert plan and plan.together
+
+
+def test_tiles_are_as_large_as_there_is_room() -> None:
+    rooms = [choose(SMALL, int(gb * GB), int(64 * GB)) for gb in (6.5, 7, 8, 80)]
+    cells = [plan.clip_cells for plan in rooms if plan]
+    assert cells == sorted(cells) and cells[0] < cells[-1] == 4096

@@ -29,6 +29,8 @@ class Family(ABC):
     """The parts that only texts need; they are let go once those are encoded."""
     FP32_PARTS: ClassVar[frozenset[str]] = frozenset()
     """The parts that lose too much in half precision."""
+    DECODED: ClassVar[int] = 4
+    """How many frames of a clip its decoder is given at once, at most."""
 
     levels: Levels
     spec: ModelSpec

@@ -37,6 +37,7 @@ class Kandinsky5(Family):
         "scheduler": "diffusers:FlowMatchEulerDiscreteScheduler",
     }
     TEXT_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    DECODED = 4 * _REACH.at_once
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:

@@ -14,16 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...protocol import ErrorKind, SkyloopError
 from ..base import ModelSpec, View
 from ..levels import Flow
 from ..parts import Parts
-from .clips import Reach, decoded, video
+from . import ltx_decoder
+from .clips import pictures, video
 from .family import Family, Text
 
 _TOKENS = 256  # of a prompt, as the pipeline takes by default
 _LEAST_STEP_S = 1 / 60  # between frames; a still world has order in time nevertheless
-# Beyond, one latent changes others by less than 0.2 % of their deviation (random weights of full depth).
-_REACH = Reach(before=8, after=8, at_once=32)
+# So many latents to either side the decoder looks: beyond, one changes others by less than 0.2 % of their deviation
+# (random weights of full depth).
+_AROUND = 8
 
 
 class LinearQuadratic(Flow):
@@ -45,11 +48,15 @@ class Ltx(Family):
         "text_encoder": "transformers:T5EncoderModel",
         "tokenizer": "transformers:AutoTokenizer",
     }
+    DECODED = ltx_decoder.FRAMES
     halo = 6  # 1.2 % by the same measure: tiles cross-fade
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
         preset, window, form = entry.preset, entry.window, entry.architecture
+        if any(parts.config("vae").get("decoder_inject_noise") or ()):
+            text = "This LTX-Video is older than 0.9.5, whose pictures are made in another way."
+            raise SkyloopError(ErrorKind.BAD_REQUEST, text, "Choose one from 0.9.5 on.")
         self.levels = Flow(trained=(*preset.sigmas, 0.0)) if preset.sigmas else LinearQuadratic()
         self.spec = ModelSpec(
             id=entry.id,
@@ -65,7 +72,7 @@ class Ltx(Family):
             lead=1,
             least_frames=4,
             clipwise=True,
-            around=(_REACH.before, _REACH.after),
+            around=(_AROUND, _AROUND),
             solver=preset.solver,
             decode_noise=preset.decode_noise,
             takes=frozenset(entry.takes),
@@ -121,10 +128,8 @@ class Ltx(Family):
     def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
         vae, (mean, std) = self.parts["vae"], self._statistics()
         told = torch.tensor([self.entry.preset.decode_timestep], device=latents.device, dtype=vae.dtype)
-        if not vae.config.timestep_conditioning:
-            told = None
-        z = (latents * std + mean).to(vae.dtype)
-        return decoded(lambda seen: vae.decode(seen, told, return_dict=False)[0], z, self.spec.time_ratio, _REACH)
+        z = (latents * std + mean)[None].to(vae.dtype)
+        return (pictures(frames[0]) for frames in ltx_decoder.decoded(vae.decoder, z, told))
 
     def encode_clip(self, frames: Tensor) -> Tensor:
         vae, (mean, std) = self.parts["vae"], self._statistics()
