@@ -25,6 +25,9 @@ from diffusers import (
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.charts import Chart
+from backend.conditioning import Prompts
+from backend.denoise import Canvas, Schedule, denoise
 from backend.models import loading
 from backend.models.catalogue import entry
 from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff, in_checkpoint
@@ -32,7 +35,9 @@ from backend.models.families.family import Text
 from backend.models.parts import Parts, from_folder
 from backend.protocol import ErrorKind, SkyloopError
 from backend.solver import solver_step
+from backend.windows import Span, Window, cover, offset
 from tests.backend.conformance import NEGATIVE, PROMPT, Case, Conformance, clip_encoder, clip_tokenizer, entry_of, ready
+from tests.backend.families.folders import in_half_precision
 
 FRAMES, CELLS = 4, 8
 LINEAR: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "linear"}
@@ -106,6 +111,27 @@ class TestAnimateDiff(Conformance):
             scheduler.set_timesteps(steps)
             assert case.model.sigmas(steps) == pytest.approx(case.sigmas(scheduler), abs=1e-6)
 
+    def test_a_loop_may_begin_anywhere(self, case: Case) -> None:
+        """Turning the noise of a ring in time, and its windows with it, turns the film, from its first frame on."""
+        frames, steps, turn = 6, 3, 2
+        encoded, sigmas = case.model.encode_text([PROMPT, NEGATIVE]), case.model.sigmas(steps)
+        whole = Span(torch.arange(CELLS), torch.ones(CELLS))
+
+        def film(noise: Tensor, turn: int) -> Tensor:
+            def windows(step: int, _: bool) -> list[Window]:
+                spans = cover(frames, FRAMES, offset(step, 0), wrap=True)
+                return [Window(0, Span((s.index + turn) % frames, s.weight), whole, whole) for s in spans]
+
+            canvas = Canvas([Chart("plane", CELLS, CELLS)], [noise], loop=True, frame_step_s=1 / 8)
+            prompts, schedule = Prompts(encoded[:1], encoded[1]), Schedule(sigmas, [case.guidance] * steps)
+            list(denoise(case.model, canvas, prompts, schedule, windows_of=windows))
+            return torch.cat(list(case.model.decode_clip(canvas.latents[0])))
+
+        noise = torch.randn(4, frames, CELLS, CELLS)
+        plain, turned = film(noise.clone(), 0), film(noise.roll(turn, 1), turn)
+        assert (plain - plain.roll(turn, 0)).abs().max() > 0.01
+        assert (plain.roll(turn, 0) - turned).abs().max() <= 1e-5
+
 
 class TestAnimateLcm:
     @staticmethod
@@ -151,6 +177,10 @@ def test_every_frame_of_a_loop_is_like_any_other() -> None:
     """No latent stands for more or less than one frame, and none needs what is beside it to be decoded."""
     spec = family_of(tiny_parts()).spec
     assert (spec.time_ratio, spec.lead, spec.around) == (1, 0, (0, 0))
+
+
+def test_it_runs_from_a_folder_in_half_precision(tmp_path: Path) -> None:
+    in_half_precision(AnimateDiff, tiny_parts(), entry_of("animatediff", frames=FRAMES, cells=CELLS), tmp_path)
 
 
 @pytest.mark.parametrize(

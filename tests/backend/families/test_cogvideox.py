@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from tests.backend.conformance import (
     t5_encoder,
     t5_tokenizer,
 )
+from tests.backend.families.folders import in_half_precision
 
 FRAMES, CELLS = 3, 8
 TINY: dict[str, Any] = {
@@ -86,15 +88,19 @@ class CogVideoXCase(Case):
         return self.pipe.video_processor.postprocess_video(video, "pt")[0]
 
 
-def make(model_id: str, shift: float, rotary: bool) -> CogVideoXCase:
+def tiny_parts(shift: float, rotary: bool) -> dict[str, Any]:
     torch.manual_seed(0)
-    parts = ready(
+    return ready(
         tokenizer=t5_tokenizer(226),
         text_encoder=t5_encoder(),
         transformer=CogVideoXTransformer3DModel(**TINY, use_rotary_positional_embeddings=rotary),
         vae=AutoencoderKLCogVideoX(**TINY_VAE),
         scheduler=scheduler(shift),
     )
+
+
+def make(model_id: str, shift: float, rotary: bool) -> CogVideoXCase:
+    parts = tiny_parts(shift, rotary)
     family = CogVideoX(parts_of(parts), entry_of(model_id, frames=FRAMES, cells=CELLS))
     return CogVideoXCase(family, CogVideoXPipeline(**parts), [("euler", scheduler(shift))])
 
@@ -136,3 +142,8 @@ class TestCogVideoX5B(Conformance):
     @staticmethod
     def make() -> CogVideoXCase:
         return make("cogvideox-5b", 1.0, rotary=True)
+
+
+def test_it_runs_from_a_folder_in_half_precision(tmp_path: Path) -> None:
+    entry = entry_of("cogvideox-5b", frames=FRAMES, cells=CELLS)
+    in_half_precision(CogVideoX, tiny_parts(1.0, rotary=True), entry, tmp_path)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from backend.models.families import svd
 from backend.models.families.family import Text
 from backend.models.families.svd import StableVideo
 from tests.backend.conformance import Case, Conformance, entry_of, parts_of, ready
+from tests.backend.families.folders import in_half_precision
 
 FRAMES, CELLS = 5, 8
 TINY: dict[str, Any] = {
@@ -198,3 +200,7 @@ class TestStableVideo(Conformance):
         latents = latents.double() * case.pipe.vae.config.scaling_factor  # so that dividing gives the same again
         case.given = Given(latents.transpose(0, 1), torch.ones(CELLS, CELLS), pixels[0])
         return case
+
+
+def test_it_runs_from_a_folder_in_half_precision(tmp_path: Path) -> None:
+    in_half_precision(StableVideo, tiny_parts(), entry_of("svd-xt", frames=FRAMES, cells=CELLS), tmp_path)
