@@ -33,7 +33,12 @@ def decoded(decode: Callable[[Tensor], Tensor], latents: Tensor, time_ratio: int
         seen = max(0, piece.start - reach.before)
         frames = decode(latents[None, :, seen : piece.stop + reach.after])[0]
         start, stop = (max(0, time_ratio * (at - seen - 1) + 1) for at in (piece.start, piece.stop))
-        yield (frames[:, start:stop].float() / 2 + 0.5).clamp(0, 1).transpose(0, 1)
+        yield pictures(frames[:, start:stop])
+
+
+def pictures(frames: Tensor) -> Tensor:
+    """What autoencoders return, (3, n, H, W) in [-1, 1], as RGB (n, 3, H, W) in [0, 1] float32."""
+    return (frames.float() / 2 + 0.5).clamp(0, 1).transpose(0, 1)
 
 
 def video(frames: Tensor) -> Tensor:

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from backend.models.base import Given
 from backend.models.catalogue import entry
+from backend.models.families import ltx_decoder
 from backend.models.families.family import Text
 from backend.models.families.ltx import Ltx
+from backend.protocol import SkyloopError
 from tests.backend.conformance import (
     NEGATIVE,
     PROMPT,
@@ -154,11 +156,22 @@ class TestLtx(Conformance):
         assert error() == plain  # and nothing of it stays
 
     def test_a_long_clip_is_decoded_as_if_at_once(self, case: LtxCase) -> None:
-        latents = torch.randn(C, 40, 2, 2)
+        latents = torch.randn(C, 20, 2, 2)
         pieces = list(case.model.decode_clip(latents))
         whole = case.pipeline_frames(latents)
-        assert len(pieces) > 1
-        assert (torch.cat(pieces) - whole).abs().max() < 1e-2 * float(whole.std())
+        assert max(len(piece) for piece in pieces) == 8 * ltx_decoder.LATENTS_AT_ONCE
+        assert (torch.cat(pieces) - whole).abs().max() < 1e-5
+        for length in range(1, 8):  # each is as long as it is, whatever the layers have to wait for
+            whole = case.pipeline_frames(latents[:, :length])
+            assert (decoded(case, latents[:, :length]) - whole).abs().max() < 1e-5
+
+    def test_one_older_than_that_is_refused_in_a_sentence(self, case: LtxCase) -> None:
+        case.pipe.vae.register_to_config(decoder_inject_noise=(True, False, False, False))
+        try:
+            with pytest.raises(SkyloopError, match="older than 0.9.5"):
+                Ltx(parts_of(case.parts), entry_of("ltx-2b", frames=F, cells=SIDE))
+        finally:
+            case.pipe.vae.register_to_config(decoder_inject_noise=(False,) * 4)
 
     def test_a_loop_decoded_with_what_is_around_it_begins_anywhere(self, case: LtxCase) -> None:
         ring, (before, after) = torch.randn(C, 6, 2, 2), case.family.spec.around

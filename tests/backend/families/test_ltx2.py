@@ -168,6 +168,24 @@ class TestLtx2(Conformance):
             family.spec = replace(family.spec, panorama=(4, 8))
             assert error() < 1e-5 < plain / 100
 
+    def test_a_causal_decoder_goes_piece_by_piece_too(self) -> None:
+        torch.manual_seed(0)
+        parts = tiny_parts(NEW)
+        parts |= ready(vae=AutoencoderKLLTX2Video(
+            latent_channels=C, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 16, 32, 64),
+            layers_per_block=(1,) * 5, decoder_layers_per_block=(1, 2, 1, 2, 1), decoder_causal=True,
+            decoder_spatio_temporal_scaling=(True,) * 4, upsample_residual=(True, False, True, True),
+            upsample_factor=(2,) * 4, decoder_inject_noise=(False,) * 5,
+            upsample_type=("spatial", "temporal", "spatiotemporal", "spatiotemporal"), spatial_compression_ratio=32,
+            temporal_compression_ratio=8,
+        ))  # fmt: skip
+        family = Ltx2(parts_of(parts), entry_of("ltx2.3-distilled", frames=F, cells=SIDE))
+        assert family.spec.around[1] == 0
+        latents = torch.randn(C, 9, 2, 2)
+        whole = (parts["vae"].decode(latents[None]).sample[0] / 2 + 0.5).clamp(0, 1).transpose(0, 1)
+        pieces = list(family.decode_clip(latents))
+        assert len(pieces) > 3 and (torch.cat(pieces) - whole).abs().max() < 1e-5
+
     def test_a_loop_decoded_with_what_is_around_it_begins_anywhere(self, case: Ltx2Case) -> None:
         ring, (before, after) = torch.randn(C, 6, 2, 2), case.family.spec.around
 
