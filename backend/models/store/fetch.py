@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -24,26 +23,37 @@ _TRIES = 5
 _PIECE = 1 << 20  # what is lost when a connection breaks, and how often progress is told
 
 
-@dataclass(frozen=True)
-class Told:
-    """Who is told the bytes of a file that are there, and that are checked, so far, and to wait for some seconds. They
-    may raise to stop."""
+class Sum:
+    """The digests of a file's bytes so far: its sha256, and the sha1 that git names it by."""
 
-    got: Tell
-    checked: Tell
-    wait: Wait
+    def __init__(self, size: int) -> None:
+        """``size``: of the whole file, which git's begins with."""
+        self.at = 0
+        self._sha256 = hashlib.sha256()
+        self._git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+
+    def add(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self._git.update(data)
+        self.at += len(data)
+
+    def sha256(self, file: File) -> str | None:
+        """The sha256 of what was added, if that is ``file`` as the hub knows it; None otherwise."""
+        found = self._sha256.hexdigest()
+        good = found == file.sha256 if file.sha256 else self._git.hexdigest() == file.git
+        return found if good and self.at == file.size else None
 
 
-def fetch(entry: Entry, file: File, target: Path, told: Told) -> str:
+def fetch(entry: Entry, file: File, target: Path, got: Tell, wait: Wait) -> str:
     """Bring a file to ``target``, going on with what an earlier run left; its sha256.
 
-    Raises ``SkyloopError``: disk_full, bad_request (no access), internal (the network).
+    ``got`` is told the bytes that are there and right so far, ``wait`` to wait for some seconds; both may raise to
+    stop. Raises ``SkyloopError``: disk_full, bad_request (no access), internal (the network).
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     for _ in range(2):
-        _complete(entry, file, part, told)
-        if (sha256 := digest(part, file, told.checked)) is not None:
+        if (sha256 := _complete(entry, file, part, got, wait).sha256(file)) is not None:
             commit(part, target)
             return sha256
         part.unlink()
@@ -54,55 +64,62 @@ def fetch(entry: Entry, file: File, target: Path, told: Told) -> str:
 
 def digest(path: Path, file: File, on_checked: Tell) -> str | None:
     """The sha256 of a file that is what the hub says; None when it is not. Reads all of it."""
-    sha256, git = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
-    if not whole(path, file):
-        return None
-    done = 0
+    return _read(path, file, on_checked).sha256(file) if whole(path, file) else None
+
+
+def _read(path: Path, file: File, tell: Tell) -> Sum:
+    """The digests of what is there of a file."""
+    found = Sum(file.size)
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE):
-            sha256.update(piece)
-            if file.git:
-                git.update(piece)
-            on_checked(done := done + len(piece))
-    found = sha256.hexdigest()
-    good = found == file.sha256 if file.sha256 else git.hexdigest() == file.git
-    return found if good and done == file.size else None
+            found.add(piece)
+            tell(found.at)
+    return found
 
 
-def _complete(entry: Entry, file: File, part: Path, told: Told) -> None:
-    """Let ``part`` grow to its full size. A try counts unless it got further than any before."""
-    tries, furthest = _TRIES, _size(part)
+def _complete(entry: Entry, file: File, part: Path, got: Tell, wait: Wait) -> Sum:
+    """Let ``part`` grow to its full size; its digests. A try counts unless it got further than any before."""
+    tries, furthest, sums = _TRIES, _size(part), Sum(file.size)
     while (had := _size(part)) != file.size:
         if had > file.size:  # of another file, or of none
             part.unlink()
             had = 0
-        told.got(had)
-        if (trouble := _append(entry, file, part, had, told.got)) is None:
-            trouble = _cut_short(file)
-        if _size(part) == file.size:
+        if sums.at != had:
+            sums = _read(part, file, got) if had else Sum(file.size)
+        got(had)
+        sums, trouble = _append(entry, file, part, sums, got)
+        if (now := _size(part)) == file.size:
             break
-        tries = _TRIES if furthest < _size(part) < file.size else tries - 1
-        furthest = max(furthest, _size(part))
+        tries = _TRIES if furthest < now < file.size else tries - 1
+        furthest = max(furthest, now)
         if tries <= 0:
             raise trouble
-        if _size(part) == had:
-            told.wait(hub.pause_s(trouble, 2.0 ** (_TRIES - tries - 1)))
-    told.got(file.size)
+        if now == had:
+            wait(hub.pause_s(trouble, 2.0 ** (_TRIES - tries - 1)))
+    got(file.size)
+    return sums if sums.at == file.size else _read(part, file, got)
 
 
-def _append(entry: Entry, file: File, part: Path, had: int, got: Tell) -> SkyloopError | None:
-    """One request, from byte ``had`` on; what went wrong, if another may do better. Raises ``SkyloopError``."""
+def _append(entry: Entry, file: File, part: Path, sums: Sum, got: Tell) -> tuple[Sum, SkyloopError]:
+    """One request, for what comes behind ``sums``: the digests then, and what went wrong should it not be all.
+
+    Raises ``SkyloopError`` where another request would not do better.
+    """
+    text = f"{file.name} of {file.repo} does not come in its full size."
+    trouble = SkyloopError(ErrorKind.INTERNAL, text, "Start again later, or without HF_ENDPOINT.")
     try:
         with writing(part), os.fdopen(open_regular(part, os.O_WRONLY | os.O_CREAT), "wb", buffering=0) as stream:
-            stream.seek(had)
+            stream.seek(sums.at)
             with hub.plain_words(entry, file.repo):
-                for begin, piece in hub.pieces(file, had, _PIECE):
-                    if stream.tell() != begin:  # all of it comes, whatever was asked for
-                        stream.seek(begin)
+                for begin, piece in hub.pieces(file, sums.at, _PIECE):
+                    if sums.at != begin:  # all of it comes, whatever was asked for
+                        stream.seek(0)
                         stream.truncate()
+                        sums = Sum(file.size)
                     _write(stream, piece)
-                    got(stream.tell())
-                    if stream.tell() > file.size:
+                    sums.add(piece)
+                    got(sums.at)
+                    if sums.at > file.size:
                         break
     except SkyloopError as error:
         if error.kind is ErrorKind.DISK_FULL:
@@ -111,8 +128,8 @@ def _append(entry: Entry, file: File, part: Path, had: int, got: Tell) -> Skyloo
             part.unlink()
         elif not hub.passing(error):
             raise
-        return error
-    return None
+        trouble = error
+    return sums, trouble
 
 
 def _write(stream: FileIO, piece: bytes) -> None:
@@ -123,10 +140,3 @@ def _write(stream: FileIO, piece: bytes) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _cut_short(file: File) -> SkyloopError:
-    text = f"{file.name} of {file.repo} does not come in its full size."
-    return SkyloopError(
-        ErrorKind.INTERNAL, text, "Start again later, or without HF_ENDPOINT: it goes on where it stopped."
-    )

@@ -127,8 +127,8 @@ class _Job:
         total, done = sum(f.size for f in files), 0
         found: dict[str, str] = {}
         for file in files:
-            told = fetch.Told(self.meter.of("downloading", total, done), self._checking(file), self.meter.wait)
-            found[file.path] = fetch.fetch(self.entry, file, self.folder / file.path, told)
+            got = self.meter.of("downloading", total, done)
+            found[file.path] = fetch.fetch(self.entry, file, self.folder / file.path, got, self.meter.wait)
             done += file.size
         return found
 

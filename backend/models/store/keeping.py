@@ -151,9 +151,9 @@ class _Move:
         part = target.with_name(f".{target.name}.moving")
         part.unlink(missing_ok=True)
         for same in (source, self.new / twin):
-            if same.is_file() and not small and same != target:
+            if not small and not source.is_symlink() and same.is_file() and same != target:
                 try:
-                    os.link(same, part, follow_symlinks=False)
+                    os.link(same, part)
                     break
                 except OSError:  # another disk, or one without links
                     continue
