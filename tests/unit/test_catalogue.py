@@ -10,9 +10,11 @@ import pytest
 
 from backend import models
 from backend.inputs import check_inputs
+from backend.jobs import store
 from backend.models.catalogue import FILE, Entry, check_given, entries, entry, read
 from backend.models.families import FAMILIES
-from backend.protocol import ErrorKind, GenerateRequest, SkyloopError
+from backend.protocol import Command, ErrorKind, GenerateRequest, SkyloopError
+from backend.serve.server import Server
 
 TEXT = FILE.read_text(encoding="utf-8")
 ALL = entries()
@@ -113,3 +115,10 @@ def test_a_model_that_sets_pictures_in_motion_is_not_begun_without_one() -> None
     for found in ALL:
         if "text" in found.takes:
             check_given(found.id, image=False)
+
+
+def test_nor_does_it_wait_in_the_queue_for_one(tmp_path: Path) -> None:
+    job = store.create(tmp_path / "job", GenerateRequest(prompt="a river", model="svd-xt"))
+    server = Server(lambda _: None, locate=lambda _: job)
+    with pytest.raises(SkyloopError, match="there is no picture"):
+        server.obey(Command(type="generate", job="job"))
