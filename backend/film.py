@@ -33,8 +33,24 @@ def played(latents: int, loop: bool, spec: ModelSpec) -> tuple[Tensor, int]:
     """
     if not loop:
         return torch.arange(latents), 0
-    before, after = max(spec.around[0], spec.lead), spec.around[1]
+    before, after = max(spec.around[0], spec.lead), max(spec.around[1], min(spec.meet, latents))
     return torch.arange(-before, latents + after) % latents, spec.lead + spec.time_ratio * (before - spec.lead)
+
+
+Shown = tuple[int, int, float]
+"""A frame of the movie by its place among those that are wanted, a decoded frame, and how much of the one it is."""
+
+
+def shown(wanted: Sequence[int], latents: int, loop: bool, spec: ModelSpec) -> list[Shown]:
+    """What ``wanted`` frames of a canvas (by number) are made of, in the order of decoding."""
+    first, fading = played(latents, loop, spec)[1], spec.time_ratio * min(spec.meet, latents) * loop
+    found: list[Shown] = []
+    for place, frame in enumerate(wanted):
+        own = min(1.0, (frame + 0.5) / fading) if fading else 1.0
+        found.append((place, first + frame, own))
+        if own < 1:
+            found.append((place, first + frame + spec.time_ratio * latents, 1 - own))
+    return sorted(found, key=lambda each: each[1])
 
 
 def handover(own: range, around: range, length: int, wrap: bool, fade: float) -> Tensor:
@@ -123,13 +139,13 @@ class Film:
         spec, canvas = self.model.spec, self._canvas
         latents = noised(spec, canvas, self._fields)
         self._prepare()
-        index, first = played(canvas.frames, canvas.loop, spec)
-        frames = [first + frame * canvas.stride for frame in self._wanted]
+        index, _ = played(canvas.frames, canvas.loop, spec)
+        frames = shown([frame * canvas.stride for frame in self._wanted], canvas.frames, canvas.loop, spec)
 
         def work(chart: int, tile: Block, begun: int) -> Generator[int, None, None]:
             return self._tile(latents[chart], index, frames, chart, tile, begun)
 
-        yield from tile_by_tile(self.model, self.charts, frames[-1] + 1, work)
+        yield from tile_by_tile(self.model, self.charts, frames[-1][1] + 1, work)
 
     def _prepare(self) -> None:
         """Room for all frames."""
@@ -157,9 +173,9 @@ class Film:
         return [partial(self._read, chart) for chart in range(len(self.charts))]
 
     def _tile(
-        self, latents: Tensor, index: Tensor, frames: list[int], number: int, tile: Block, begun: int
+        self, latents: Tensor, index: Tensor, frames: list[Shown], number: int, tile: Block, begun: int
     ) -> Generator[int, None, None]:
-        """Decode a tile of the latents ``index``, and keep of the clip the ``frames`` from number ``begun`` on."""
+        """Decode a tile of the latents ``index``, and keep of ``frames`` those from the clip's frame ``begun`` on."""
         chart, into, ratio = self.charts[number], self._bytes[number], self.model.spec.ratio
         around = haloed(tile, chart, self.model.halo)
         rows, columns = torch.tensor(around.rows), torch.tensor(around.columns) % chart.columns
@@ -169,14 +185,15 @@ class Film:
         waiting: tuple[list[int], Callable[[], Tensor], int] | None = None
         with closing(self.model.decode_clip(z)) as pieces:
             for piece in pieces:
-                here = [n for n, f in enumerate(frames) if max(at, begun) <= f < at + len(piece)]
-                taken = (piece[[frames[n] - at for n in here]] * weight).round().to(torch.uint8)
+                here = [each for each in frames if max(at, begun) <= each[1] < at + len(piece)]
+                much = piece.new_tensor([own for _, _, own in here])[:, None, None, None]
+                taken = (piece[[f - at for _, f, _ in here]] * (weight * much)).round().to(torch.uint8)
                 at += len(piece)
                 if waiting:  # while the device goes on with the next
                     self._add(into, place, waiting[0], waiting[1]())
                     yield waiting[2]
-                waiting = (here, fetched(taken), at)
-                if at > frames[-1]:
+                waiting = ([place for place, _, _ in here], fetched(taken), at)
+                if at > frames[-1][1]:
                     break
         if waiting:
             self._add(into, place, waiting[0], waiting[1]())

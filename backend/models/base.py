@@ -28,7 +28,9 @@ class ModelSpec:
       the model was trained on. F latents are ``time_ratio * (F - lead) + lead`` frames;
     * ``clipwise``: frames are decoded and encoded as a clip (:meth:`VideoModel.decode_clip`), not one by one, in tiles
       of at most ``clip_cells``, halo included;
-    * ``around``: so many latents of a loop's other end must be decoded before and after its own, and are dropped.
+    * ``around``: so many latents of a loop's other end must be decoded before and after its own, and are dropped;
+    * ``meet``: so many of a loop's first latents are decoded again after its last, in the same run, and the movie fades
+      from these frames into those of the beginning: however long a decoder remembers, the loop then closes.
 
     And of all: what white noise is multiplied by to begin with (``start``), the ``solver`` its steps are made for, the
     noise level down to which guidance matters (``guided_above``) and the one at which latents are decoded
@@ -52,6 +54,7 @@ class ModelSpec:
     clipwise: bool = False
     clip_cells: int = 1 << 12
     around: tuple[int, int] = (0, 0)
+    meet: int = 0
     solver: Solver = "multistep"
     guided_above: float = GUIDED_ABOVE
     start: float = 1.0

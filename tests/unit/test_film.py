@@ -19,7 +19,7 @@ from backend.decode import Block, tiles
 from backend.denoise import Schedule, denoise
 from backend.encode import encode_film, shown_by
 from backend.fields import Fields
-from backend.film import Film, share
+from backend.film import Film, share, shown
 from backend.models.sparing import Sparing
 from backend.motion_guidance import upsample
 from backend.render import decode_frames
@@ -135,6 +135,31 @@ def test_a_loop_closes_where_around_covers_the_memory_and_not_otherwise() -> Non
             assert apart.max() <= 1
         else:  # the fourth latent back counts an eighth of the newest: .1 * z / 16 of the picture
             assert 1 < apart.max() <= 255 * 0.1 * float(z.abs().max()) * 2 * (1 / 8 + 1 / 16) / 2 * 2
+
+
+def test_a_loop_closes_however_long_the_decoder_remembers() -> None:
+    """Where the beginning is decoded again after the end: what is missing of the past then fades in instead."""
+    slow = 1 + 0.2 * torch.cos(2 * torch.pi * torch.arange(12) / 12)
+    z = [slow[None, :, None, None].expand(2, 12, 8, 32).contiguous()]
+    whole = film_of(Temporal(memory=9, around=(9, 0)), z, RING, True)
+
+    def missing(meet: int) -> np.ndarray:
+        film = film_of(Temporal(memory=9, around=(1, 0), meet=meet), z, RING, True)
+        assert len(film) == 12 * TIME
+        return np.abs(film - whole).max((1, 2, 3))
+
+    assert missing(0)[0] > 5
+    assert missing(2)[0] <= 2 and np.abs(np.diff(missing(2))).max() <= 2
+
+
+def test_what_fades_is_all_of_a_frame() -> None:
+    spec = Temporal(around=(1, 0), meet=2).spec
+    found = shown(range(0, 24, 3), 6, True, spec)
+    assert [f for _, f, _ in found] == sorted(f for _, f, _ in found)
+    total = [sum(own for place, _, own in found if place == k) for k in range(8)]
+    assert total == pytest.approx([1] * 8)
+    assert [place for place, f, _ in found if f >= 1 + 24] == [0, 1, 2]
+    assert all(own == 1 for _, _, own in shown(range(21), 6, False, spec))
 
 
 def test_a_clip_that_ends_begins_with_its_lead() -> None:

@@ -20,8 +20,9 @@ from .family import Family, Text
 
 TOKENS = 512
 # Frames see no latent after their own. How many before it, only trained weights can tell: random ones remember twenty.
-# Those who decode such clips in pieces overlap them by two; this is three times as many.
-AROUND = (6, 0)
+# Those who decode such clips in pieces overlap them by two. This is twice as many, and where that should not be enough
+# the loop still closes, in a fade of half a second.
+AROUND, MEET = (4, 0), 2
 
 
 class Wan(Family):
@@ -60,6 +61,7 @@ class Wan(Family):
             least_frames=min(window.frames, 9),  # of 33 frames: long enough to move as one does
             clipwise=True,
             around=AROUND,
+            meet=MEET,
             solver=preset.solver,
             guided_above=GUIDED_ABOVE,
             takes=frozenset(entry.takes),
