@@ -14,12 +14,13 @@ from torch import Tensor
 from ..base import ModelSpec, View
 from ..levels import Flow
 from ..parts import Parts
-from .clips import Reach, decoded, video
+from . import hunyuan15_decoder
+from .clips import pictures, video
 from .family import Family, Text
 
-# Its autoencoder is causal and attends to all that came before: 10 % of a frame's deviation hang on what is further
-# back than this (random weights). A loop of a window goes through it in one run.
-_REACH = Reach(before=8, after=0, at_once=40)
+# Its decoder attends to all that came before: 10 % of a frame's deviation hang on what is further back than so many
+# latents (random weights).
+_BEFORE = 8
 
 
 class Hunyuan15(Family):
@@ -37,7 +38,7 @@ class Hunyuan15(Family):
         "scheduler": "diffusers:FlowMatchEulerDiscreteScheduler",
     }
     TEXT_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
-    DECODED = 4 * _REACH.at_once
+    DECODED = hunyuan15_decoder.FRAMES
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:
@@ -59,7 +60,7 @@ class Hunyuan15(Family):
             lead=1,
             least_frames=min(window.frames, 9),
             clipwise=True,
-            around=(_REACH.before, _REACH.after),
+            around=(_BEFORE, 0),
             solver=preset.solver,
             takes=frozenset(entry.takes),
         )
@@ -111,8 +112,8 @@ class Hunyuan15(Family):
 
     def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
         vae = self.parts["vae"]
-        z = latents.to(vae.dtype) / vae.config.scaling_factor
-        return decoded(lambda seen: vae.decode(seen, return_dict=False)[0], z, self.spec.time_ratio, _REACH)
+        z = latents[None].to(vae.dtype) / vae.config.scaling_factor
+        return (pictures(frames[0]) for frames in hunyuan15_decoder.decoded(vae.decoder, z))
 
     def encode_clip(self, frames: Tensor) -> Tensor:
         vae = self.parts["vae"]

@@ -123,3 +123,9 @@ class TestHunyuan15(Conformance):
         for now, then in ((sigmas[0], sigmas[1]), (sigmas[7], sigmas[8]), (sigmas[-2], 0.0)):
             case.family.raw(case.noise, case.family.levels.native(now)[1], texts, [VIEW])
             assert float(calls[-1]["timestep_r"]) == pytest.approx(1000 * then, abs=1e-3)
+
+    def test_a_clip_is_decoded_latent_by_latent_as_if_at_once(self, case: HunyuanCase) -> None:
+        latents = torch.randn(C, 7, 2, 3)
+        pieces = list(case.model.decode_clip(latents))
+        assert [len(piece) for piece in pieces] == [1, 4, 4, 4, 4, 4, 4]
+        assert (torch.cat(pieces) - case.pipeline_frames(latents)).abs().max() < 1e-5
