@@ -15,12 +15,15 @@ from ...protocol import ErrorKind, SkyloopError
 from ..base import ModelSpec, View
 from ..levels import Flow
 from ..parts import Parts
-from .clips import Reach, decoded, video
+from .clips import pictures, video
 from .family import Family, Text
 
 _TOKENS = 512  # of a prompt at most, as the pipeline takes by default
-# Its autoencoder (HunyuanVideo's) is causal, but for statistics over the whole clip: one run for a loop of a window.
-_REACH = Reach(before=8, after=0, at_once=40)
+# Its autoencoder (HunyuanVideo's) normalises over all that it is given and takes the first latent for a picture: it was
+# trained on short clips, and is given runs of this many latents. Each is begun anew at most so far from the one before.
+_RUN, _STRIDE = 5, 3
+# What is decoded around a loop, so that its runs go around like any other.
+_BEFORE, _AFTER = _STRIDE + 2, _STRIDE
 
 
 class Kandinsky5(Family):
@@ -37,7 +40,7 @@ class Kandinsky5(Family):
         "scheduler": "diffusers:FlowMatchEulerDiscreteScheduler",
     }
     TEXT_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
-    DECODED = 4 * _REACH.at_once
+    DECODED = 4 * _RUN
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:
@@ -65,7 +68,7 @@ class Kandinsky5(Family):
             lead=1,
             least_frames=min(window.frames, 9),
             clipwise=True,
-            around=(_REACH.before, _REACH.after),
+            around=(_BEFORE, _AFTER),
             solver=preset.solver,
             takes=frozenset(entry.takes),
             panorama=getattr(entry, "panorama", None) or None,
@@ -112,13 +115,37 @@ class Kandinsky5(Family):
 
     def decode_clip(self, latents: Tensor) -> Iterator[Tensor]:
         vae = self.parts["vae"]
-        vae.use_framewise_decoding = False  # pieces of 4 latents, each beginning as if with a picture
-        z = (latents / vae.config.scaling_factor).to(vae.dtype)
-        return decoded(lambda seen: vae.decode(seen, return_dict=False)[0], z, self.spec.time_ratio, _REACH)
+        z, t = (latents[None] / vae.config.scaling_factor).to(vae.dtype), self.spec.time_ratio
+        starts = [*begun(z.shape[2]), z.shape[2] - 1]
+        before: Tensor | None = None
+        for start, following in zip(starts, starts[1:], strict=False) if len(starts) > 1 else ((0, 0),):
+            frames = vae.decoder(vae.post_quant_conv(z[:, :, start : start + _RUN]))[0].float()
+            if before is not None:
+                frames = frames[:, 1:]  # its first latent is there already, and better
+                share = torch.arange(t, device=z.device)[:, None, None] / t
+                frames[:, :t] = torch.lerp(before, frames[:, :t], share)
+            own = t * (following - start) + (before is None)
+            before = frames[:, own : own + t]
+            yield pictures(frames[:, :own])
 
     def encode_clip(self, frames: Tensor) -> Tensor:
         vae = self.parts["vae"]
         return vae.encode(video(frames).to(vae.dtype)).latent_dist.mode()[0].float() * vae.config.scaling_factor
+
+
+def begun(latents: int) -> list[int]:
+    """The first latents of the runs in which so many are decoded. Each cross-fades into the next over the second latent
+    of that one, as diffusers has it.
+
+    Those of a loop (between :data:`_BEFORE` and :data:`_AFTER` others) are cut evenly, and the run before them like the
+    last of them, of which it has the latents: the end fades into the beginning as runs do elsewhere.
+    """
+    loop = latents - _BEFORE - _AFTER
+    if loop < 1:
+        return list(range(0, max(1, latents - 1), _STRIDE))
+    count = -(-loop // _STRIDE)
+    even = [_BEFORE - 1 + round(k * loop / count) for k in range(count + 1)]
+    return [0, even[0] - (even[-1] - even[-2]), *even]
 
 
 def scale_factor(height: int, width: int) -> tuple[float, float, float]:

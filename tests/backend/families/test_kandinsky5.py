@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from backend.models.families.family import Text
-from backend.models.families.kandinsky5 import Kandinsky5
+from backend.models.families.kandinsky5 import Kandinsky5, begun
 from backend.protocol import SkyloopError
 from tests.backend.conformance import (
     NEGATIVE,
@@ -27,6 +27,7 @@ from tests.backend.conformance import (
     Conformance,
     clip_encoder,
     clip_tokenizer,
+    decoded,
     entry_of,
     parts_of,
     ready,
@@ -143,3 +144,19 @@ class TestKandinsky5(Conformance):
         parts = tiny_parts(attention_type="nabla")
         with pytest.raises(SkyloopError, match="10 s"):
             Kandinsky5(parts_of(parts), entry_of("kandinsky5-lite", frames=F, cells=SIDE))
+
+    def test_a_short_clip_is_decoded_in_runs_like_the_pipelines(self, case: KandinskyCase) -> None:
+        for length in (1, 2, 4, 7, 8):
+            latents = torch.randn(16, length, 2, 2)
+            assert (decoded(case, latents) - case.pipeline_frames(latents)).abs().max() < 1e-5
+
+    @pytest.mark.parametrize("length", [1, 2, 5, 7, 9])
+    def test_a_loop_fades_into_itself_as_runs_do_elsewhere(self, case: KandinskyCase, length: int) -> None:
+        ring, (before, after) = torch.randn(16, length, 2, 2), case.family.spec.around
+        clip = ring[:, torch.arange(-before, length + after) % length]
+        frames = decoded(case, clip)
+        assert len(frames) == case.frames(length + before + after)
+        first, over = (4 * (before + k - 1) + 1 for k in (0, length))
+        assert (frames[over] - frames[first]).abs().max() < 1e-5  # what follows on its last frame is its first
+        starts = begun(length + before + after)
+        assert all(0 < b - a <= 3 for a, b in zip(starts, [*starts[1:], length + before + after - 1], strict=True))
