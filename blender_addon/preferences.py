@@ -5,6 +5,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from . import places, session
 from .core.setup import Stage
+from .models.panel import draw_models
 from .running.panel import draw_problem
 from .setup.panel import draw_folder, draw_generator
 
@@ -39,6 +40,19 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
     )
     device: EnumProperty(name="Device", description="What computes the skies", items=DEVICE_ITEMS, default="auto")
 
+    hub_token: StringProperty(
+        name="Access Token",
+        description="For models that are given to accounts only: a token from the settings of your account on the hub. "
+        "It is kept in Blender's preferences, in no .blend file, and is sent to the hub alone",
+        subtype="PASSWORD",
+        maxlen=200,
+    )
+    hub_mirror: StringProperty(
+        name="Mirror",
+        description="Address to download models from instead of huggingface.co, such as one of your company's",
+        maxlen=300,
+    )
+
     known_home: StringProperty(
         name="Last Known",
         description="Where the generator was last seen whole: when that folder is not there, its disk is missing",
@@ -60,3 +74,5 @@ class SKYLOOP_preferences(bpy.types.AddonPreferences):
         row.label(text=now.label, icon=now.status_icon)
         row.operator("skyloop.release", icon="MEMORY")
         draw_generator(box, context, now)
+        if now.setup.stage is Stage.READY:
+            draw_models(layout.box(), context)

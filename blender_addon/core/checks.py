@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...backend.controls import MAX_PROMPT_CHARS, STRENGTH_RANGE
 from ...backend.protocol import FOV_RANGE_DEG, MAX_FRAMES, GenerateRequest
+from .check import Check, Fix, Severity
 from .estimate import Estimate
+from .model_checks import ModelFacts, model_checks
 from .settings import CUSTOM, QUALITIES, duration_s, nearest_width
 from .styles import EXAMPLES, NONE
 
@@ -22,33 +23,6 @@ LONG_S = 1800.0
 FAR_OFF_DEG = 90.0
 _FIELD = re.compile(r"region|[a-z_]+")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-class Severity(StrEnum):
-    ERROR = "error"  # nothing can be generated
-    WARNING = "warning"  # it can, and is perhaps not what is wanted
-    INFO = "info"
-
-
-@dataclass(frozen=True)
-class Fix:
-    """What a button does: set ``settings`` of the scene's ``skyloop`` (by dotted name), or call ``operator``."""
-
-    label: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    operator: str = ""
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that is not as it should be. ``place`` is the part of the panel where it is shown."""
-
-    id: str
-    place: str
-    severity: Severity
-    message: str
-    fix: Fix | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +33,14 @@ class Facts:
     prompt: str  # without its style
     models: tuple[str, ...]
     expect: Callable[[GenerateRequest], Estimate]
+    model: ModelFacts | None = None  # None for one that nobody knows
     free_mb: float | None = None
     memory_mb: float | None = None
     scene_fps: float = 0.0
     front_off_deg: float | None = None  # from the sky's middle to where the active camera looks
     steering: tuple[str, ...] = ()  # what is wrong with regions and the camera, in the scene's own names
     regions: tuple[str, ...] = ()  # their names
+    loras: tuple[str, ...] = ()  # what is wrong with LoRA files
     why_not: Check | None = None  # what has nothing to do with the request: the generator is not there
 
 
@@ -72,11 +48,14 @@ def checks(facts: Facts) -> list[Check]:
     """Everything there is to say, errors first."""
     found = [facts.why_not] if facts.why_not else []
     found += [_steering(number, text, facts.regions) for number, text in enumerate(facts.steering)]
+    found += [_loras(text) for text in facts.loras]
     numbered = ("region",) if facts.steering else ()  # a request only knows them by number
     found += [_of_problem(text, facts) for text in facts.request.problems() if not text.startswith(numbered)]
     if not any(c.id == "model" for c in found) and facts.request.model not in facts.models:
         found.append(_model(facts.request))
-    if not any(c.place in ("size", "length") for c in found):
+    elif facts.model:
+        found += model_checks(facts.request, facts.model)
+    if not any(c.place in ("size", "length") and c.severity is Severity.ERROR for c in found):
         found += [*_space(facts), *_memory(facts), *_time(facts)]
     found += [*_rate(facts), *_front(facts)]
     order = list(Severity)
@@ -122,6 +101,8 @@ def _of_problem(text: str, facts: Facts) -> Check:
         return _number(name, text, request, *limits[name])
     if name == "model":
         return _model(request)
+    if "lora" in text.lower():
+        return _loras(sentence(text))
     return Check(name or "request", "direct", Severity.ERROR, sentence(text))
 
 
@@ -172,6 +153,11 @@ def _model(request: GenerateRequest) -> Check:
     fix = Fix("Use the Built-in Model", {"model": "builtin"})
     message = f"The model {request.model[:40]} is not on this computer."
     return Check("model", "model", Severity.ERROR, message, fix)
+
+
+def _loras(text: str) -> Check:
+    fix = Fix("Leave Them Out", operator="skyloop.leave_out_loras")
+    return Check("loras", "model", Severity.ERROR, f"{text.rstrip('.')}.", fix)
 
 
 def _start(name: str, text: str) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ...backend.models.catalogue import Entry
 from ...backend.protocol import MAX_FRAMES, MAX_HEIGHT_PX, MIN_HEIGHT_PX
 
 
@@ -25,6 +26,7 @@ QUALITIES = (
     Quality("FINAL", "Final", 2048, 1024, "2048 x 1024: a background that fills the picture; slow without a GPU"),
 )
 CUSTOM = "CUSTOM"
+USUAL_QUALITY = "STANDARD"
 MAX_CUSTOM_WIDTH = 2 * MAX_HEIGHT_PX
 
 
@@ -56,3 +58,21 @@ def frames_in(seconds: float, fps: float) -> int:
 def nearest_width(width: int) -> int:
     """The width nearest to ``width`` that a 360° sky of the panel can have: height and half of it in whole cells."""
     return min(MAX_CUSTOM_WIDTH, max(2 * MIN_HEIGHT_PX, 32 * round(width / 32)))
+
+
+@dataclass(frozen=True)
+class Natural:
+    """What a model makes best: the size, and a loop as long as the clips that it was trained on."""
+
+    quality: str
+    frames: int
+    fps: float
+
+
+def natural(entry: Entry) -> Natural:
+    """The settings to begin with for a model. A large one composes a large sky anyway."""
+    window, form = entry.window, entry.architecture
+    composed = 4 * window.cells * form.ratio  # pixels around, with the usual field of view of 90 degrees
+    large = [quality.id for quality in QUALITIES if quality.width <= composed]
+    quality = USUAL_QUALITY if entry.family == "builtin" else (large or [USUAL_QUALITY])[-1]
+    return Natural(quality, form.time_ratio * (window.frames - int(form.causal)), window.fps)

@@ -41,6 +41,9 @@ PHASES = INSTALLER_PHASES | {
     "decode": "Writing the movie",
     "light": "Looking for the sun",
     "measure": "Checking the result",
+    "downloading": "Downloading",
+    "checking": "Checking files",
+    "copying": "Copying",
 }
 
 

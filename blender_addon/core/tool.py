@@ -11,7 +11,7 @@ import re
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,11 @@ def backend_command(*words: str, home: Path | None = None) -> list[str]:
 class Tool:
     """A command under way. Only to be made on Blender's main thread, whose end is its child's end on Linux."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path = ROOT) -> None:
-        """Start ``command`` with ``--json`` added. Raises ``SkyloopError`` when it cannot be started."""
+    def __init__(self, command: Sequence[str], *, cwd: Path = ROOT, environ: Mapping[str, str] | None = None) -> None:
+        """Start ``command`` with ``--json`` added, ``environ`` besides its usual environment.
+
+        Raises ``SkyloopError`` when it cannot be started.
+        """
         self.progress = Progress("Working")
         self.document: dict[str, Any] = {}
         self.error: SkyloopError | None = None  # why it failed; of the kind CANCELLED after :meth:`cancel`
@@ -55,7 +58,7 @@ class Tool:
             self._process = subprocess.Popen(
                 [*command, "--json"],
                 cwd=cwd,
-                env=clean_environ() | {"PYTHONUNBUFFERED": "1"} | PROGRESS_LINES,
+                env=clean_environ() | {"PYTHONUNBUFFERED": "1"} | PROGRESS_LINES | dict(environ or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,24 +1,15 @@
-"""What there is to choose from: models and presets, read when the extension starts and when they change, as nothing is
-read from the disk while Blender draws."""
+"""The presets to choose from, read when the extension starts and when they change, as nothing is read from the disk
+while Blender draws."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import bpy
 
-from ...backend import models as backend_models
 from .. import places
 from ..core import presets
 from ..core.presets import Shelf
 
-_models: dict[str, dict[str, Any]] = {}
 _shelf = Shelf()
-
-
-def models() -> Mapping[str, dict[str, Any]]:
-    """The models that can be chosen, by id."""
-    return _models
 
 
 def shelf() -> Shelf:
@@ -36,8 +27,6 @@ def presets_folder() -> Path:
 
 
 def look() -> None:
-    """Read both again."""
+    """Read them again."""
     global _shelf
-    _models.clear()
-    _models.update({str(model["id"]): model for model in backend_models.catalogue()})
     _shelf = presets.load(presets_folder())

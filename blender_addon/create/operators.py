@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from ...backend.protocol import bad_request
 from .. import places, session
@@ -110,6 +110,29 @@ class SKYLOOP_OT_use_prompt(Action, bpy.types.Operator):
         context.scene.skyloop.prompt = self.prompt
 
 
+class SKYLOOP_OT_choose_photo(Action, bpy.types.Operator):
+    """Choose the picture that the sky starts from"""
+
+    bl_idname = "skyloop.choose_photo"
+    bl_label = "Choose a Picture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(
+        name="Picture", description="A PNG or JPEG file", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def act(self, context: bpy.types.Context) -> None:
+        if not self.filepath:
+            raise bad_request("No picture is chosen.", "Choose one.")
+        context.scene.skyloop.direct.photo = self.filepath
+
+
 class SKYLOOP_OT_choose_model(Action, bpy.types.Operator):
     """Make skies with this model"""
 
@@ -128,5 +151,6 @@ CLASSES = (
     SKYLOOP_OT_fix,
     SKYLOOP_OT_choose_output_folder,
     SKYLOOP_OT_use_prompt,
+    SKYLOOP_OT_choose_photo,
     SKYLOOP_OT_choose_model,
 )

@@ -5,13 +5,15 @@ import bpy
 from .. import places, session
 from ..core.checks import Check, Severity, about, amount
 from ..core.state import NOT_SET_UP
+from ..core.stock import BUILT_IN, gigabytes, known, name_of
 from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import EXAMPLES
 from ..explore.operators import SKYLOOP_OT_start_from_prompt
 from ..explore.panel import draw_try
+from ..models import shelf
+from ..models.panel import draw_work, icon_of
 from ..sky.operators import SKYLOOP_OT_front_from_camera
 from ..ui import SkyloopPanel, is_narrow, paragraph, tr
-from . import catalogue
 from .operators import SKYLOOP_OT_choose_model, SKYLOOP_OT_fix, SKYLOOP_OT_generate, SKYLOOP_OT_use_prompt
 from .presets import PANELS as PRESETS
 from .presets import SKYLOOP_PT_presets
@@ -19,7 +21,7 @@ from .request import estimate_of, found_in, request_of
 from .seeds import SKYLOOP_OT_copy_seed, SKYLOOP_OT_new_seed, SKYLOOP_OT_paste_seed
 
 ICONS = {Severity.ERROR: "ERROR", Severity.WARNING: "ERROR", Severity.INFO: "INFO"}
-ALWAYS_SEEN = ("prompt", "size")  # the places that are not folded away
+ALWAYS_SEEN = ("prompt", "model", "size")  # the places that are not folded away
 
 
 def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: session.BlenderSession) -> None:
@@ -29,6 +31,7 @@ def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
     row.prop(settings, "prompt", text="", placeholder="A sky in a few words", icon="OUTLINER_OB_FONT")
     row.menu(SKYLOOP_MT_examples.bl_idname, text="", icon="DOWNARROW_HLT")
     draw_checks(column, context, found, "prompt")
+    draw_model(column, context, found)
     row = column.row(align=True)
     sizes = row.grid_flow(row_major=True, columns=2, even_columns=True, align=True) if is_narrow(context) else row
     sizes.prop(settings, "quality", expand=True)
@@ -48,6 +51,14 @@ def draw_request(layout: bpy.types.UILayout, context: bpy.types.Context, now: se
     for check in found:  # what stands in the way must be seen even where its own place is folded away
         if check.place not in ALWAYS_SEEN and check.severity is not Severity.INFO:
             draw_check(layout, context, check)
+
+
+def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, found: list[Check]) -> None:
+    """What makes the sky, and what keeps it from doing so."""
+    model = context.scene.skyloop.model
+    layout.menu(SKYLOOP_MT_models.bl_idname, text=name_of(model), icon=icon_of(model), translate=False)
+    draw_checks(layout, context, found, "model")
+    draw_work(layout, context)
 
 
 def draw_estimate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -105,9 +116,23 @@ class SKYLOOP_MT_models(bpy.types.Menu):
     bl_description = "What makes the sky"
 
     def draw(self, context: bpy.types.Context) -> None:
-        for model in catalogue.models().values():
-            text = f"{model['name']}: {model['size_mb']:g} MB, {model['licence']}"
-            self.layout.operator(SKYLOOP_OT_choose_model.bl_idname, text=text, translate=False).model = model["id"]
+        layout = self.layout
+        self.draw_those(layout, here=True)
+        layout.separator()
+        layout.label(text="To Download")
+        self.draw_those(layout, here=False)
+
+    def draw_those(self, layout: bpy.types.UILayout, *, here: bool) -> None:
+        for entry in known().values():
+            held = shelf.held(entry.id)
+            if (entry.id == BUILT_IN or bool(held and held.ready)) is not here:
+                continue
+            card = tr("card from {size} GB").format(size=f"{entry.memory.min_gb:g}")
+            text = entry.name if here else f"{entry.name}: {gigabytes(entry.size_mb)}, {card}"
+            button = layout.operator(
+                SKYLOOP_OT_choose_model.bl_idname, text=text, icon=icon_of(entry.id), translate=False
+            )
+            button.model = entry.id
 
 
 class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
@@ -133,7 +158,6 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
             ("length", self.draw_length),
             ("view", self.draw_view),
             ("start", self.draw_start),
-            ("model", self.draw_model),
         ):
             draw(layout.column(align=True), context.scene.skyloop)
             draw_checks(layout, context, found, place)
@@ -182,19 +206,6 @@ class SKYLOOP_PT_settings(SkyloopPanel, bpy.types.Panel):
             row.prop(settings.explore, "source")
             row.operator(SKYLOOP_OT_start_from_prompt.bl_idname, text="", icon="X")
             layout.prop(settings.explore, "strength")
-
-    def draw_model(self, layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
-        model = catalogue.models().get(settings.model)
-        split = layout.split(factor=0.4, align=True)
-        label = split.row()
-        label.alignment = "RIGHT"
-        label.label(text="Model")
-        text = model["name"] if model else settings.model
-        split.menu(SKYLOOP_MT_models.bl_idname, text=text, translate=False)
-        if model:
-            paragraph(layout, bpy.context, f"{tr(model['summary'])} {tr(model['needs'])}")
-        layout.prop(settings, "steps")
-        layout.prop(settings, "guidance")
 
 
 CLASSES = (*PRESETS, SKYLOOP_MT_examples, SKYLOOP_MT_models, SKYLOOP_PT_settings)

@@ -11,12 +11,14 @@ from ...backend.protocol import (
     MAX_WIDTH_PX,
     MIN_HEIGHT_PX,
 )
-from ..core.settings import CUSTOM, QUALITIES, duration_s, frames_in
+from ..core.settings import CUSTOM, QUALITIES, USUAL_QUALITY, duration_s, frames_in, natural
+from ..core.stock import BUILT_IN, known
 from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import NONE, STYLES
 from ..direct.properties import SKYLOOP_PG_direct
 from ..explore.properties import SKYLOOP_PG_explore
 from ..languages import OWN
+from ..models.properties import SKYLOOP_PG_models
 from ..sky import world
 from ..vr.properties import SKYLOOP_PG_vr
 
@@ -60,6 +62,20 @@ def _keep_duration(self: "SKYLOOP_PG_scene", context: bpy.types.Context) -> None
     self.frames = frames_in(duration_s(self.frames, before), after)
 
 
+def _follow_model(self: "SKYLOOP_PG_scene", context: bpy.types.Context) -> None:
+    """Another model brings its own size, length and rate along, as far as the user has left those of the last."""
+    models = known()
+    before, after = models.get(self.models.followed or BUILT_IN), models.get(self.model)
+    if before is None or after is None:
+        return
+    self.models.followed = after.id
+    was, now = natural(before), natural(after)
+    if self.quality == was.quality:
+        self.quality = now.quality
+    if not self.match_scene_fps and (self.frames, round(self.fps, 3)) == (was.frames, round(was.fps, 3)):
+        self.frames, self.fps = now.frames, now.fps
+
+
 def _front_deg(self: "SKYLOOP_PG_scene") -> float:
     """That of the sky in the World, which may be keyed; without a sky, what was chosen for the next."""
     shown = world.front_deg_of(self.id_data.world)
@@ -88,7 +104,9 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     style_text: StringProperty(
         name="Style Words", description="Words that are added to the prompt", maxlen=MAX_STYLE_CHARS
     )
-    model: StringProperty(name="Model", description="What makes the sky", default="builtin", maxlen=MAX_MODEL_CHARS)
+    model: StringProperty(
+        name="Model", description="What makes the sky", default=BUILT_IN, maxlen=MAX_MODEL_CHARS, update=_follow_model
+    )
     seed: IntProperty(name="Seed", description="The same seed and settings give the same sky", min=0, default=0)
     random_seed: BoolProperty(
         name="New Seed Each Time",
@@ -99,7 +117,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
         name="Quality",
         description="Size of the sky",
         items=QUALITY_ITEMS,
-        default="STANDARD",
+        default=USUAL_QUALITY,
         translation_context=OWN,  # Blender's own words for these are too long to stand in one row
     )
     custom_width: IntProperty(
@@ -170,6 +188,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     direct: PointerProperty(type=SKYLOOP_PG_direct)
     explore: PointerProperty(type=SKYLOOP_PG_explore)
     vr: PointerProperty(type=SKYLOOP_PG_vr)
+    models: PointerProperty(type=SKYLOOP_PG_models)
 
 
 CLASSES = (SKYLOOP_PG_scene,)

@@ -12,13 +12,15 @@ from ...backend.protocol import GenerateRequest, SkyloopError, bad_request
 from .. import places, session
 from ..core.checks import Check, Facts, Fix, Severity, checks, why_not
 from ..core.estimate import Estimate, device_kind, expected
+from ..core.model_checks import ModelFacts
 from ..core.settings import CUSTOM, QUALITIES, size_of
+from ..core.stock import known
 from ..core.styles import style_words, styled, unstyled
 from ..direct import regions
 from ..direct.request import conditions
 from ..direct.request import problems as steering_problems
+from ..models import lora, shelf, work
 from ..sky import world
-from . import catalogue
 from .properties import MAX_SEED, fps_of, scene_fps
 from .steering import recall_steering
 
@@ -41,6 +43,7 @@ def request_of(scene: bpy.types.Scene, *, device: str) -> GenerateRequest:
         guidance=round(settings.guidance, 3),
         fov_deg=round(settings.fov_deg, 3),
         device=device,
+        loras=lora.requested(scene),
         **(_start(settings) | conditions(scene)),
     )
 
@@ -56,14 +59,16 @@ def recall(scene: bpy.types.Scene, request: GenerateRequest) -> None:
     if request.seed > MAX_SEED:
         raise bad_request(f"Seed {request.seed} is larger than Blender's fields hold.", f"Use up to {MAX_SEED}.")
     settings = scene.skyloop
+    settings.model = request.model  # before the size and length, which may follow it
     sizes = {(q.width, q.height): q.id for q in QUALITIES}
     settings.quality = sizes.get((request.width, request.height), CUSTOM)
     settings.custom_width = request.width
     recall_words(settings, request)
     settings.random_seed = False
     settings.match_scene_fps = False  # before the frames, which it changes
-    for name in ("frames", "fps", "loop", "seed", "model", "steps", "guidance", "fov_deg"):
+    for name in ("frames", "fps", "loop", "seed", "steps", "guidance", "fov_deg"):
         setattr(settings, name, getattr(request, name))
+    lora.recall(scene, request)
     whole = request.from_whole
     settings.explore.source = request.source if whole else ""
     settings.explore.strength = request.strength if whole else settings.explore.strength
@@ -95,13 +100,15 @@ def found_in(context: bpy.types.Context) -> list[Check]:
     facts = Facts(
         request=request_of(scene, device=places.device()),
         prompt=scene.skyloop.prompt,
-        models=tuple(catalogue.models()),
+        models=tuple(known()),
+        model=_model(scene),
         expect=estimate_of,
         free_mb=session.current().free_mb,
-        memory_mb=_memory_mb(),
+        memory_mb=computing()[1],
         scene_fps=scene_fps(scene),
         front_off_deg=_front_off_deg(scene),
         steering=tuple(steering_problems(scene)),
+        loras=tuple(lora.problems(scene)),
         regions=tuple(thing.name for thing in regions.of_scene(scene)),
         why_not=_runtime(session.current()),
     )
@@ -124,14 +131,29 @@ def _runtime(now: session.BlenderSession) -> Check | None:
     return Check("setup", "setup", Severity.ERROR, f"{now.why_not}, once Blender may go online for it", fix)
 
 
-def _memory_mb() -> float | None:
-    """Memory of what computes; None until the generator has said so."""
-    client = session.current().client
-    chosen = places.device()
+def _model(scene: bpy.types.Scene) -> ModelFacts | None:
+    """What is known of the chosen model; None for one that is not in the catalogue."""
+    if (entry := known().get(scene.skyloop.model)) is None:
+        return None
+    held, now = shelf.held(entry.id), work.current()
+    kind, memory_mb = computing()
+    return ModelFacts(
+        entry=entry,
+        condition=held.condition if held else "",
+        getting=bool(now and now.model == entry.id),
+        kind=kind,
+        memory_mb=memory_mb,
+    )
+
+
+def computing() -> tuple[str, float | None]:
+    """The kind of what computes, and its memory in MB; None until the generator has said so."""
+    client, chosen = session.current().client, places.device()
     for device in client.devices if client else ():
-        if chosen in ("auto", str(device.get("id", "")).partition(":")[0]) and device.get("memory_mb"):
-            return float(device["memory_mb"])
-    return None
+        kind = str(device.get("id", "")).partition(":")[0]
+        if chosen in ("auto", kind) and device.get("memory_mb"):
+            return kind, float(device["memory_mb"])
+    return "", None
 
 
 def _front_off_deg(scene: bpy.types.Scene) -> float | None:
@@ -145,7 +167,8 @@ def _front_off_deg(scene: bpy.types.Scene) -> float | None:
 
 
 def assign(settings: Any, values: Mapping[str, Any]) -> None:
-    """Set properties of the scene's ``skyloop`` by dotted name. What turns a rate comes first, as it turns frames."""
-    for name in sorted(values, key=lambda n: n != "match_scene_fps"):
+    """Set properties of the scene's ``skyloop`` by dotted name, those first that turn others: the model, the rate."""
+    first = ("model", "match_scene_fps")
+    for name in sorted(values, key=lambda n: first.index(n) if n in first else len(first)):
         owner, _, last = name.rpartition(".")
         setattr(settings.path_resolve(owner) if owner else settings, last, values[name])

@@ -6,8 +6,10 @@ from .. import session
 from ..core.archive import Order, matching
 from ..core.jobs import Listed
 from ..core.state import NOT_SET_UP
+from ..core.stock import BUILT_IN, made_with
 from ..core.words import date_text, size_text, time_text
 from ..explore.operators import SKYLOOP_OT_vary
+from ..models import shelf
 from ..running.operators import SKYLOOP_OT_resume_job
 from ..sky.operators import SKYLOOP_OT_apply_world
 from ..ui import SkyloopPanel, is_narrow, paragraph, tr
@@ -102,6 +104,8 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         facts = tr("{width} x {height}, {frames} frames, seed {seed}")
         facts = facts.format(width=card.width, height=card.height, frames=card.frames, seed=card.seed)
         paragraph(column, context, facts)
+        if card.model not in ("", BUILT_IN):
+            paragraph(column, context, tr(made_with(card.model, shelf.stock())))
         paragraph(column, context, _record(job))
         row = layout.row(align=True)
         row.operator(SKYLOOP_OT_apply_world.bl_idname, icon="WORLD").job = folder

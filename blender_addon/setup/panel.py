@@ -130,12 +130,12 @@ def _draw_costs(layout: bpy.types.UILayout, context: bpy.types.Context, facts: S
     left = max(0, facts.download_mb - facts.have_mb)
     if facts.have_mb:
         amount = tr("{left}, {have} is here").format(left=size_text(left), have=size_text(facts.have_mb))
-        _fact(column, context, "Still to Load", amount)
+        draw_fact(column, context, "Still to Load", amount)
     else:
-        _fact(column, context, "Download", size_text(left))
-    _fact(column, context, "Takes", size_text(facts.disk_mb))
-    _fact(column, context, "Free There", tr("not known") if facts.free_mb < 0 else size_text(facts.free_mb))
-    _fact(column, context, "Computes On", facts.accelerator)
+        draw_fact(column, context, "Download", size_text(left))
+    draw_fact(column, context, "Takes", size_text(facts.disk_mb))
+    draw_fact(column, context, "Free There", tr("not known") if facts.free_mb < 0 else size_text(facts.free_mb))
+    draw_fact(column, context, "Computes On", facts.accelerator)
     draw_folder(layout.column(), facts)
     if not facts.writable:
         _warn(layout, context, "You may not write to this folder. Choose another one.")
@@ -175,10 +175,10 @@ def draw_generator(layout: bpy.types.UILayout, context: bpy.types.Context, now: 
         return
     column = layout.column(align=True)
     if facts.home != (places.runtime_home() or home()):
-        _fact(column, context, "Moved To", str(facts.home))
-    _fact(column, context, "Computes On", facts.accelerator)
+        draw_fact(column, context, "Moved To", str(facts.home))
+    draw_fact(column, context, "Computes On", facts.accelerator)
     for name, mb in (("Generator", facts.size_mb), ("Downloads", facts.downloads_mb), ("Skies", facts.skies_mb)):
-        _fact(column, context, name, size_text(mb))
+        draw_fact(column, context, name, size_text(mb))
     row = layout.row(align=True)
     row.operator(SKYLOOP_OT_move_generator.bl_idname, text="Move...", icon="FILE_FOLDER")
     row.operator(SKYLOOP_OT_repair.bl_idname, icon="TOOL_SETTINGS")
@@ -194,7 +194,7 @@ def draw_older(layout: bpy.types.UILayout, facts: Survey) -> None:
         layout.operator(SKYLOOP_OT_remove_generator.bl_idname, text=text, icon="TRASH").old = True
 
 
-def _fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, value: str) -> None:
+def draw_fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, value: str) -> None:
     """A name and its value beside it, over as many lines as it takes."""
     split = layout.split(factor=NAME_SHARE)
     left = split.row()

@@ -46,7 +46,7 @@ def words_of(scene: bpy.types.Scene | None = None) -> dict[str, str]:
     """All that the panels say."""
     from layout import drawn
 
-    names = ("PT_main", "PT_settings", "PT_presets", "PT_explore", "MT_examples", "MT_models")
+    names = ("PT_main", "PT_model", "PT_settings", "PT_presets", "PT_explore", "MT_examples", "MT_models")
     with bpy.context.temp_override(scene=scene or bpy.context.scene):
         return {name[3:]: drawn(getattr(bpy.types, f"SKYLOOP_{name}"), bpy.context) for name in names}
 

@@ -31,15 +31,14 @@ def test_the_panel_is_simple_at_first_sight_and_says_what_it_will_take(blender: 
         "Frames",
         "Frame Rate",
         "Loop",
-        "Built-in",
-        "Steps",
     ):
         assert word in fine["settings"], word
     assert "[Preview]" in fine["presets"] and "[Final]" in fine["presets"] and "Delete" not in fine["presets"]
     assert fine["explore"] == "" and "[northern lights over a frozen lake]" in fine["examples"]
-    assert "Built-in: 31.9 MB, GPL-3.0-or-later" in fine["models"]
+    assert "Small and stylised" in fine["model"] and "Steps" in fine["model"] and "LoRA" not in fine["model"]
+    assert "Built-in" in fine["main"] and "[Built-in]" in fine["models"]
     assert "Width" in wrong["main"] and "1000 pixels" in wrong["main"] and "[Make It 992]" in wrong["main"]
-    assert "not on this computer" in wrong["main"] and "not on this computer" in wrong["settings"]
+    assert "not on this computer" in wrong["main"]
     assert "Starts From" in wrong["settings"] and "[Start from the Prompt Alone]" in wrong["settings"]
 
 
