@@ -95,6 +95,7 @@ def panorama(entry: Entry, paths: Iterable[Path]) -> tuple[int, int] | None:
     from safetensors import safe_open
 
     for path in paths:
+        layer_names(path)  # raises, where a library should not read it
         with safe_open(path, "pt") as file:
             notes = file.metadata() or {}
         if any(_PANORAMIC.search(value) for value in notes.values()):
@@ -187,11 +188,11 @@ def converted(
         found = getattr(diffusers.loaders, reader).lora_state_dict(found)
         if isinstance(found, tuple):
             found, alphas = found[0], found[1] or None
+    if not any(".lora_A." in key for key in found):
+        found = convert_unet_state_dict_to_peft(found)
     own = dict(network.named_modules())
     found = {key if key.startswith(f"{prefix}.") or _module(key) not in own else f"{prefix}.{key}": tensor
              for key, tensor in found.items()}  # fmt: skip
-    if not any(".lora_A." in key for key in found):
-        found = convert_unet_state_dict_to_peft(found)
     return found, alphas
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from backend.charts import Chart
 from backend.conditioning import Prompts
 from backend.denoise import Canvas, Schedule, denoise
-from backend.models import loading
+from backend.models import loading, loras
 from backend.models.catalogue import entry
 from backend.models.families.animatediff import LCM_TIMESTEPS, AnimateDiff, in_checkpoint
 from backend.models.families.family import Text
@@ -290,6 +290,30 @@ def test_a_checkpoint_whose_text_encoder_is_not_whole_is_refused(tmp_path: Path)
     with pytest.raises(SkyloopError, match="text encoder") as error:
         loads["text_encoder"]()
     assert error.value.kind is ErrorKind.MISSING_MODEL
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "unet.{}.processor.to_q_lora.{}.weight",
+        "{}.processor.to_q_lora.{}.weight",
+        "unet.{}.to_q.lora.{}.weight",
+        "{}.to_q.lora.{}.weight",
+    ],
+)
+@torch.no_grad()
+def test_a_camera_motion_changes_every_layer_that_it_has(form: str, tmp_path: Path) -> None:
+    """Motion LoRAs: of the layers along time, with or without the name of the part in front."""
+    network, layers = family_of(tiny_parts()).parts["unet"], {}
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for name, module in network.named_modules():
+        if "motion_modules" in name and name.endswith("attn1"):
+            layers[form.format(name, "down")] = torch.randn(2, module.to_q.in_features)
+            layers[form.format(name, "up")] = torch.randn(module.to_q.out_features, 2)
+    save_file(layers, tmp_path / "zoom.safetensors")
+    loras.apply(network, [(tmp_path / "zoom.safetensors", 1.0)])
+    changed = [name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert len(changed) == len(layers) // 2 and all("motion_modules" in name for name in changed)
 
 
 def kohya(network: Any, prefix: str, layers: str, seed: int) -> dict[str, Tensor]:
