@@ -127,7 +127,8 @@ class Single:
 class Entry:
     """One model. ``shape``: what its denoiser's ``config.json`` says, to tell it from others of its family.
 
-    ``size_mb``: of the download, about. ``extends``: the model that this is a variant of.
+    ``size_mb``: of the download, about. ``panorama``: rows and columns of a window in which it sees all of an
+    equirectangular panorama. ``extends``: the model that this is a variant of.
     """
 
     id: str
@@ -150,6 +151,7 @@ class Entry:
     lora: tuple[Lora, ...] = ()
     single: tuple[Single, ...] = ()
     extends: str = ""
+    panorama: tuple[int, int] | None = None
 
 
 def entry(model_id: str) -> Entry:

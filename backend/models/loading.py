@@ -20,6 +20,7 @@ from .catalogue import entry as entry_of
 from .families import class_of
 from .families.family import Family
 from .foundation import FoundationModel
+from .loras import panorama, part_of
 from .memory_plan import Plan, Rung, Sizes
 from .parts import FromFolder, Load, Parts, from_folder
 from .placement import Placement
@@ -48,7 +49,9 @@ def load(
     files = store.single_files(model_id)
     shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
     loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
-    mended = with_loras(cls.loads(loads), entry, [*shipped, *((path, "", strength) for path, strength in loras)])
+    given = [(path, part_of(path, entry), strength) for path, strength in loras]
+    mended = with_loras(cls.loads(loads), entry, [*shipped, *given])
+    entry = replace(entry, panorama=panorama(entry, [path for path, *_ in (*shipped, *given)]) or entry.panorama)
     own = (files, loras) if entry.family in _OWN_TEXTS else ({}, ())
     texts = TextCache(store.root() / "texts", fingerprint(folder, *own, cls.TEXT_PARTS))
     model = Placed(entry, cls, Parts(mended, device), texts, sizes_of(entry, cls, loads, device), plan)

@@ -17,6 +17,7 @@ from backend.models.catalogue import entry
 from backend.models.memory_plan import Plan, Rung
 from backend.models.sparing import Sparing
 from backend.protocol import ErrorKind, SkyloopError
+from tests.backend.test_loras import as_panowan, file_of
 
 MODEL = "wan21-1.3b"
 CPU = torch.device("cpu")
@@ -95,6 +96,18 @@ def test_8_bits_are_a_little_off(there: Path) -> None:
     assert 0 < float((model - want).abs().mean() / want.std()) < 0.1
 
 
+def test_a_lora_changes_what_the_model_says_and_may_show_it_whole_panoramas(there: Path) -> None:
+    """Also where its weights are kept in fewer bits: it is added before they are."""
+    plain, style = loading.load(MODEL, CPU), file_of(there, as_panowan)
+    for layout in (None, plan(Rung.LEAVES), plan(Rung.FP8)):
+        changed = loading.load(MODEL, CPU, loras=[(style, 1.0)], plan=layout)
+        assert float((clean(changed) - clean(plain)).abs().max()) > 0.1
+        assert changed.spec.panorama is None
+    noted = file_of(there, as_panowan, "noted", **{"modelspec.title": "equirectangular video"})
+    sees = loading.load(MODEL, CPU, loras=[(noted, 1.0)])
+    assert sees.spec.panorama == (56, 112) and plain.spec.panorama is None
+
+
 def test_other_weights_are_another_revision(there: Path, folder: Path, tmp_path: Path) -> None:
     assert loading.fingerprint(folder, {}, ()) == loading.fingerprint(folder, {}, ())
     lora = tmp_path / "style.safetensors"
@@ -164,8 +177,8 @@ def test_where_memory_runs_out_the_model_goes_down_the_ladder_and_the_windows_ar
         return raw(x, *rest)
 
     monkeypatch.setattr(family, "raw", crowded)
-    monkeypatch.setattr(loading, "planned", lambda *_, below=None, **__: plan(
-        {Rung.RESIDENT: Rung.SWAPPED, Rung.SWAPPED: Rung.LEAVES}[below]))  # fmt: skip
+    below = {Rung.RESIDENT: Rung.SWAPPED, Rung.SWAPPED: Rung.LEAVES}
+    monkeypatch.setattr(loading, "planned", lambda *_, **facts: plan(below[facts["below"]]))
     found = clean(Sparing(model, leaner=model.leaner))
     assert torch.allclose(found, want, atol=1e-5)
     tried = [Rung.RESIDENT] * 3 + [Rung.SWAPPED] * 2 + [Rung.LEAVES] * 5

@@ -65,7 +65,7 @@ class Wan(Family):
             solver=preset.solver,
             guided_above=GUIDED_ABOVE,
             takes=frozenset(entry.takes),
-            panorama=getattr(entry, "panorama", None) or None,
+            panorama=entry.panorama,
         )
 
     @torch.inference_mode()
