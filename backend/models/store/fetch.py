@@ -112,13 +112,13 @@ def _append(entry: Entry, file: File, part: Path, sums: Sum, got: Tell) -> tuple
             stream.seek(sums.at)
             with hub.plain_words(entry, file.repo):
                 for begin, piece in hub.pieces(file, sums.at, _PIECE):
+                    got(sums.at)
                     if sums.at != begin:  # all of it comes, whatever was asked for
                         stream.seek(0)
                         stream.truncate()
                         sums = Sum(file.size)
                     _write(stream, piece)
                     sums.add(piece)
-                    got(sums.at)
                     if sums.at > file.size:
                         break
     except SkyloopError as error:

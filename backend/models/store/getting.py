@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ...media.files import writing
@@ -21,7 +22,9 @@ from . import fetch, hub, licences, places, record
 from .check import check_folder, check_weights
 from .meter import Meter, Progress, Tell
 from .record import File, Record
+from .together import Check, together
 
+_AT_ONCE = 4
 _SPARE_BYTES = 1 << 30
 _TELL_CHECK_BYTES = 200 << 20  # smaller files are checked in a blink
 
@@ -124,13 +127,18 @@ class _Job:
 
     def _fetch(self, files: list[File]) -> dict[str, str]:
         """Download; the sha256 of each, by path."""
-        total, done = sum(f.size for f in files), 0
-        found: dict[str, str] = {}
-        for file in files:
-            got = self.meter.of("downloading", total, done)
-            found[file.path] = fetch.fetch(self.entry, file, self.folder / file.path, got, self.meter.wait)
-            done += file.size
-        return found
+        total, have = sum(f.size for f in files), dict.fromkeys((f.path for f in files), 0)
+
+        def bring(file: File, check: Check) -> str:
+            def got(count: int) -> None:
+                check()
+                have[file.path] = count
+                self.meter.tell("downloading", sum(have.values()), total)
+
+            return fetch.fetch(self.entry, file, self.folder / file.path, got, lambda s: self.meter.wait(s, check))
+
+        found = together([partial(bring, file) for file in files], _AT_ONCE)
+        return dict(zip(have, found, strict=True))
 
     def _checking(self, file: File) -> Tell:
         return self.meter.of("checking", file.size) if file.size >= _TELL_CHECK_BYTES else lambda _: None
