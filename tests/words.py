@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ LOCALE = ADDON / "languages"
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
 GENERATOR = ("denoise.py", "engine.py", "inputs.py", "methods", "protocol.py", "jobs", "media", "models", "runtime")
-_REFUSALS, _TOLD, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request"), ("summary", "needs"), ("describe",)
+_CATALOGUE = ADDON.parent / "backend" / "models" / "catalogue.toml"
+_REFUSALS, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request"), ("describe",)
 _TABLES = {"failures.py"}
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
@@ -47,7 +49,7 @@ def of_addon() -> set[str]:
     """All English texts that may be shown; what an f-string fills in is ``{1}``, ``{2}`` and so on."""
     files = [f for f in sorted(ADDON.rglob("*.py")) if f.name not in UNSEEN]
     found = {text for file in files for text in _texts(_parsed(file), phrases=file.name not in _PROMPTS)}
-    found |= {text for file in _generator() for text in _refusals(_parsed(file))}
+    found |= {text for file in _generator() for text in _refusals(_parsed(file))} | set(_of_models())
     return found | {text for file in _generator() if file.name in _TABLES for text in _listed(_parsed(file))}
 
 
@@ -132,10 +134,13 @@ def _refusals(tree: ast.Module) -> Iterator[str]:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value:
                     yield from _either(inner.value)
-        if isinstance(node, ast.Dict):  # what a model is good for
-            for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value in _TOLD and isinstance(value, ast.Constant):
-                    yield str(value.value)
+
+
+def _of_models() -> Iterator[str]:
+    """What each model is good for, what it needs, and what its licence asks."""
+    for model in tomllib.loads(_CATALOGUE.read_text(encoding="utf-8"))["model"]:
+        limits = model.get("licence", {}).get("limits")
+        yield from filter(None, (model.get("summary"), model.get("needs"), limits))
 
 
 def _refuses(function: ast.expr) -> bool:
