@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import inspect
+import io
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from backend.models.catalogue import read
 from backend.models.families import class_of
 from backend.models.store import record
 from backend.protocol import ErrorKind, Event, SkyloopError
+from backend.runtime.lock import locked
 
 from . import hub_server
 from .hub_server import Hub, Repo, corrupt, cut, longer, stall, status, whole
@@ -743,3 +745,33 @@ def test_the_commands(cli: Callable[..., tuple[int, str, str]], mine: Path, tmp_
     hub.repos["org/fast"].files = {"fast.safetensors": tensors(8)}
     hub.troubles = [status(500)] * 60
     assert cli("download", "tiny-fast")[0] == 1
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("Yes\n", 0), ("\n", 2), ("", 2)])
+def test_at_a_terminal_the_licence_is_asked_about(
+    cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    found, _, err = cli("download", "tiny-asked")
+    assert found == code and "Only on Sundays.\nhttps://example.org/licence\nAccept it? [y/N] " in err
+    assert store.accepted(catalogue.entry("tiny-asked")) == (code == 0)
+
+
+def test_who_comes_second_is_told(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "models").mkdir(parents=True)
+    monkeypatch.setattr(sys.modules["backend.models.store.getting"], "_PATIENCE_S", 0.1)
+    with locked(home / "models" / "models.lock", waiting=lambda _: None):
+        error = refused(lambda: store.download("tiny", nothing))
+    assert "Another Skyloop" in error.message and not hub.ranges
+    store.download("tiny", nothing)
+
+
+def test_a_home_that_is_no_folder_is_told(hub: Hub, home: Path) -> None:
+    home.write_bytes(b"mine")
+    assert store.installed("tiny") is None and store.condition("tiny") == "none"
+    for call in (lambda: store.download("tiny", nothing), lambda: store.accept(catalogue.entry("tiny-asked"))):
+        assert refused(call).kind is ErrorKind.BAD_REQUEST

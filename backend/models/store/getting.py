@@ -25,6 +25,7 @@ from .record import File, Record
 from .together import Check, together
 
 _AT_ONCE = 4
+_PATIENCE_S = 5.0
 _SPARE_BYTES = 1 << 30
 _TELL_CHECK_BYTES = 200 << 20  # smaller files are checked in a blink
 
@@ -47,7 +48,7 @@ def download(model_id: str, progress: Progress, home: Path | None = None) -> Pat
 
 def busy(seconds: float) -> None:
     """Give up waiting for another who changes the models."""
-    if seconds > 5:
+    if seconds > _PATIENCE_S:
         text = "Another Skyloop is downloading or moving models."
         raise SkyloopError(ErrorKind.INTERNAL, text, "Wait until it is done, or cancel it.")
 
