@@ -93,8 +93,7 @@ def forward(bench: Bench, name: str) -> Found:
                       SDPBackend.MATH], set_priority=True):  # fmt: skip
         yield taken("cuDNN attention first", 1)
     faster(found.denoiser)
-    torch.backends.cudnn.benchmark = bench.device.type == "cuda"
-    yield taken("channels last, tuned convolutions", 1)
+    yield taken("channels last", 1)
     if bench.device.type == "cuda" and bench.left > 90:
         start = time.perf_counter()
         compiled(found.denoiser)

@@ -23,6 +23,7 @@ from ..methods.projection import ProjectionDenoiser
 from ..models.base import View, Wrapped
 from ..models.tuning import can_compile, compiled, faster
 from ..protocol import GenerateRequest
+from ..sizes import refine_levels
 from ..windows import layout
 from . import gauges
 from .parts import Bench
@@ -39,7 +40,6 @@ def sides(bench: Bench, name: str) -> Iterator[dict[str, Any]]:
     for frames in FRAMES:
         yield {"frames": frames, "way": "reference", **theirs[frames]}
     faster(found.denoiser)
-    torch.backends.cudnn.benchmark = bench.device.type == "cuda"
     start = time.perf_counter()
     if can_compile(bench.device) and bench.left > 240:
         compiled(found.denoiser)
@@ -140,7 +140,8 @@ def evaluations(task: Task) -> int:
     stages = skyloop.plan(request, spec)
     for number, charts in enumerate(stages):
         sizes = [(c.rows, c.columns, c.wrap) for c in charts]
-        levels = skyloop.refine_levels(task.model, request.steps) if number else task.model.sigmas(request.steps)
+        sigmas = task.model.sigmas
+        levels = refine_levels(sigmas, request.steps) if number else sigmas(request.steps)
         schedule = skyloop.guided(levels, request.guidance, spec.guided_above)
         for step, scale in enumerate(schedule.guidance):
             last = number == len(stages) - 1 and levels[step + 1] == 0

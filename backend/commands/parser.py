@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import evaluate, frames, generate, jobs, light, models, serve, stdio
+from . import bench, evaluate, frames, generate, jobs, light, models, serve, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands)
     _add_evaluate(commands)
+    _add_bench(commands)
     _add_light(commands)
     _add_frames(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
@@ -120,6 +121,16 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--scorer", action="append", metavar="NAME=MODULE:CALLABLE",
         help="an outside score of each sky, such as CLIP; repeatable (see backend/evaluation/scorers.py)")  # fmt: skip
     _finish(command, evaluate.run)
+
+
+def _add_bench(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "measure how fast this machine is"
+    command = commands.add_parser("bench", help=text, description=text, allow_abbrev=False)
+    command.add_argument("--model", default=_DEFAULT.model, metavar="ID", help="see: models list")
+    command.add_argument(
+        "--device", default=_DEFAULT.device, metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)"
+    )
+    _finish(command, bench.run)
 
 
 def _add_light(commands: argparse._SubParsersAction[_Parser]) -> None:

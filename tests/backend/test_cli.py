@@ -551,7 +551,7 @@ def test_an_evaluation_that_cannot_be_is_one_clear_line(tmp_path: Path, argument
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve", "--port", "x"], ["bench"]]
+    "arguments", [[], ["paint"], ["models"], ["models", "download"], ["serve", "--port", "x"], ["bake"]]
 )
 def test_what_does_not_exist_is_refused_in_one_line(arguments: list[str]) -> None:
     done = backend(*arguments)

@@ -1,0 +1,141 @@
+"""What measures: that it measures what it says, goes on where a part fails, and keeps what was found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from backend.bench import foundation, gauges, parts, sides
+from backend.bench.anywhere import ROOT, engine_over_bare, evaluations
+from backend.bench.networks import MODELS, built
+from backend.bench.report import markdown
+from backend.bench.subject import bare, sizes_of, subject
+from backend.conditioning import Prompts
+from backend.methods import method
+from backend.models.base import View
+from backend.models.memory_plan import Plan, Rung
+from tests.oracle import Oracle
+
+CPU = torch.device("cpu")
+BENCH = parts.Bench(CPU, True, float("inf"))
+
+
+def test_networks_are_as_large_as_the_published_ones() -> None:
+    """Of the denoisers, in billions, as counted from the published configurations."""
+    counted = {"wan-1.3b": 1.419, "wan-5b": 5.0, "wan-14b": 14.288, "ltx-2b": 1.923, "animatediff": 1.313, "svd": 1.525,
+               "videocrafter": 1.411}  # fmt: skip
+    for name, billions in counted.items():
+        network = next(iter(MODELS[name].parts.values()))
+        made = built(network.where, network.config, torch.float32, torch.device("meta"))
+        assert sum(p.numel() for p in made.parameters()) / 1e9 == pytest.approx(billions, abs=0.001)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_of_random_weights_answers_like_any_other(name: str) -> None:
+    found = subject(name, CPU, tiny=True)
+    spec = found.model.spec
+    out = bare(found, 1, spec.frames, guided=found.guided)()
+    assert out.shape == (2 if found.guided else 1, spec.channels, spec.frames, spec.cells, spec.cells)
+    assert bool(out.isfinite().all())
+    assert sizes_of(name, CPU, tiny=True).denoiser == sum(
+        t.numel() * t.element_size() for t in (*found.denoiser.parameters(), *found.denoiser.buffers())
+    )
+
+
+def test_weights_that_are_drawn_quickly_are_as_large_as_those_that_are_not() -> None:
+    network = MODELS["wan-1.3b"].parts["transformer"]
+    slow, quick = (
+        built(network.where, {**network.config, **network.tiny}, torch.float32, CPU, quick=quick)
+        for quick in (False, True)
+    )
+    for (name, a), (_, b) in zip(slow.named_parameters(), quick.named_parameters(), strict=True):
+        assert a.shape == b.shape and bool(b.isfinite().all())
+        if name.endswith("ffn.net.0.proj.weight"):
+            assert float(b.std()) == pytest.approx(float(a.std()), rel=0.1)
+
+
+def test_what_is_found_is_kept_and_a_part_that_fails_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(_: Any, __: str) -> Iterator[dict[str, Any]]:
+        yield {"width": 1, "peak_mb": 1000.0}
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setitem(foundation.PARTS, "peak", failing)
+    out = tmp_path / "found.json"
+    arguments = ["wan-1.3b", "--tiny", "--device", "cpu", "--out", str(out)]
+    assert foundation.main([*arguments, "--parts", "peak,engine"]) == 1
+    found = json.loads(out.read_text())["found"]
+    assert [(f["part"], "failed" in f) for f in found] == [
+        ("rate", False), ("peak", False), ("peak", True), ("engine", False)
+    ]  # fmt: skip
+    monkeypatch.setitem(foundation.PARTS, "peak", lambda *_: iter([{"width": 2, "peak_mb": 2000.0}]))
+    assert foundation.main([*arguments, "--parts", "peak"]) == 0
+    found = json.loads(out.read_text())["found"]
+    assert sorted(f["part"] for f in found) == ["engine", "peak", "rate"]
+    capsys.readouterr()
+    assert foundation.main(["--report", str(out)]) == 0
+    report = capsys.readouterr().out
+    assert "**Memory at several sizes**" in report and "| wan-1.3b | 2 |" in report and "2.00" in report
+
+
+def test_nothing_is_begun_when_time_is_up(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    assert foundation.main(["wan-1.3b", "--tiny", "--minutes", "0", "--out", str(out)]) == 0
+    assert not out.exists()
+
+
+def test_every_layout_that_a_limit_may_ask_for_completes() -> None:
+    found = list(parts.limits(BENCH, "wan-1.3b"))
+    assert [f["rung"] for f in found] == ["leaves", "blocks", "swapped", "resident"]
+    assert all(f["completed"] for f in found)
+
+
+def test_what_our_method_evaluates_is_counted_exactly() -> None:
+    found = subject("videocrafter", CPU, tiny=True, plan=Plan(
+        rung=Rung.RESIDENT, window_batch=4, device_bytes=0, host_bytes=0))  # fmt: skip
+    task = sides._task(found.model, found, 16, BENCH)
+    counted = sum(p.evaluations for p in method("skyloop")(task))
+    assert sides.evaluations(task) == counted
+
+
+def test_one_branch_after_the_other_is_what_both_together_are() -> None:
+    found = subject("videocrafter", CPU, tiny=True)
+    spec = found.model.spec
+    x = torch.randn(1, spec.channels, spec.frames, spec.cells, spec.cells)
+    view = View(0.0, 1.5, 0.125)
+    args = x, 0.6, [view], found.prompts.encoded, found.prompts.negative, 7.0
+    a, b = found.model.predict(*args), sides.InTurn(found).predict(*args)
+    assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_operations_are_counted() -> None:
+    a = torch.randn(64, 32)
+    assert gauges.operations(lambda: a @ a.T) == 2 * 64 * 64 * 32
+
+
+def test_the_engine_is_set_against_the_bare_model() -> None:
+    found = engine_over_bare(Oracle(), Prompts(["a"], ""))
+    assert found["engine_over_bare"] == pytest.approx(found["engine_s"] / found["bare_s"])
+    assert evaluations("builtin")["skyloop"] < evaluations("builtin")["dynamicscaler"]
+
+
+def test_an_unknown_model_is_refused_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "backend", "bench", "--model", "nothing"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "nothing" in done.stderr
+
+
+def test_markdown_has_no_empty_columns() -> None:
+    document = {"device": "a card", "versions": {"torch": "2"}, "found": [
+        {"part": "engine", "name": "wan-1.3b", "ratio": 1.02, "engine_s": 2.0, "bare_s": 1.96}]}  # fmt: skip
+    text = markdown(document)
+    assert "| model | engine s | bare s | ratio |" in text and "| wan-1.3b | 2.00 | 1.96 | 1.020 |" in text
