@@ -113,9 +113,16 @@ def apply(network: Any, files: Sequence[tuple[Path, float]]) -> Any:
     Raises ``bad_request`` for a file without a layer for this network, or with layers of another size. A file of which
     a part fits is taken as far as it does, and the log says so.
     """
+    beside: dict[str, float] = {}
     for number, (path, strength) in enumerate(files):
         if strength:
-            _add(network, path, strength, f"lora_{number}")
+            _load(network, path, name := f"lora_{number}")
+            beside[name] = strength
+            network.set_adapters(list(beside), list(beside.values()))
+            if not getattr(network, "is_quantized", False):
+                network.fuse_lora(adapter_names=[name])
+                network.unload_lora()
+                beside.clear()
     return network
 
 
@@ -155,7 +162,7 @@ def _text_changes(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _add(network: Any, path: Path, strength: float, name: str) -> None:
+def _load(network: Any, path: Path, name: str) -> None:
     from safetensors.torch import load_file
 
     names = layer_names(path)
@@ -167,10 +174,6 @@ def _add(network: Any, path: Path, strength: float, name: str) -> None:
         layers = {key: tensor for key, tensor in layers.items() if not key.startswith("text_encoder.")}
         layers = fitting(network, layers, prefix, path, names)
         network.load_lora_adapter(layers, prefix=prefix, network_alphas=alphas, adapter_name=name)
-        network.set_adapters([name], [strength])
-        if not getattr(network, "is_quantized", False):
-            network.fuse_lora(adapter_names=[name])
-            network.unload_lora()
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = next(iter(str(error).splitlines()), repr(error))[:200].rstrip(".")
         raise bad_request(f"{path.name} cannot be applied to this model: {reason}.", _ANOTHER) from error

@@ -125,6 +125,34 @@ def test_every_form_of_file_makes_the_same_change(form: Form, tmp_path: Path) ->
         assert torch.allclose(changed[name], wanted, atol=1e-6), name
 
 
+def test_changes_of_biases_are_taken_as_distilled_models_have_them(tmp_path: Path) -> None:
+    """lightx2v's files also have those of norms, which are all zero and left out."""
+    state: dict[str, Tensor] = {}
+    for layer, (down, up) in changes().items():
+        state |= as_comfy(down, up, layer) | {f"diffusion_model.{authors(layer)}.diff_b": torch.randn(len(up))}
+    norm = {"diffusion_model.blocks.0.norm3.diff": torch.zeros(WIDTH)}
+    plain, file = weights(network()), written(tmp_path / "fast.safetensors", state | norm)
+    changed = weights(loras.apply(network(), [(file, 0.5)]))
+    for layer, (down, up) in changes().items():
+        bias = 0.5 * state[f"diffusion_model.{authors(layer)}.diff_b"]
+        assert torch.allclose(changed[f"{layer}.weight"], plain[f"{layer}.weight"] + 0.5 * (up @ down), atol=1e-6)
+        assert torch.allclose(changed[f"{layer}.bias"], plain[f"{layer}.bias"] + bias, atol=1e-6)
+
+
+@torch.no_grad()
+def test_beside_weights_that_are_quantised_the_change_is_the_same(tmp_path: Path) -> None:
+    file, x = file_of(tmp_path), torch.randn(1, 16, 2, 4, 4)
+    inside = loras.apply(network(), [(file, 0.5), (file, 0.25)])
+    beside = network()
+    before = weights(beside)
+    beside.is_quantized = True  # as of a network from a GGUF file
+    loras.apply(beside, [(file, 0.5), (file, 0.25)])
+    kept = {name.replace(".base_layer.", "."): weight for name, weight in weights(beside).items()}
+    assert all(torch.equal(weight, kept[name]) for name, weight in before.items())
+    call = {"timestep": torch.tensor([500.0]), "encoder_hidden_states": torch.randn(1, 5, 32), "return_dict": False}
+    assert torch.allclose(inside(x, **call)[0], beside(x, **call)[0], atol=1e-4)
+
+
 def test_several_files_add_up_and_a_strength_of_zero_is_none(tmp_path: Path) -> None:
     one, two = file_of(tmp_path, name="one"), file_of(tmp_path, as_comfy, name="two")
     both = weights(loras.apply(network(), [(one, 0.25), (two, 0.5), (one, 0.0)]))
