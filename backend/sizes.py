@@ -6,6 +6,7 @@ Standard library only, so that a sky's cost can be told where there is no engine
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 # Parts of the columns around the horizon that the charts have as rows: the band reaches 47 degrees of latitude, the
@@ -121,6 +122,23 @@ def span_count(length: int, window: int, wrap: bool, finishing: bool = False) ->
     if wrap:  # the last step's overlap, as no later one heals its borders
         return count + (finishing and length >= window and loose)
     return count + (length != window and loose)  # without slack the borders could not move
+
+
+def last_part(levels: Callable[[int], list[float]], steps: int, part: float) -> list[float]:
+    """The noise levels of the last ``part`` of a model's own schedule, in that part of the steps, two at least."""
+    return _part_from(levels(1000), round((1 - part) * 1000), refining_steps(steps, part))
+
+
+def refine_levels(levels: Callable[[int], list[float]], steps: int) -> list[float]:
+    """The part of a model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
+    fine = levels(1000)
+    start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
+    return [REFINE_SIGMA, *_part_from(fine, start, refining_steps(steps, REFINE_STEPS))[1:]]
+
+
+def _part_from(fine: list[float], start: int, count: int) -> list[float]:
+    rest = len(fine) - 1 - start
+    return [fine[start + round(k * rest / count)] for k in range(count + 1)]
 
 
 def refining_steps(steps: int, part: float) -> int:

@@ -17,10 +17,10 @@ from ..controls import REFINED_MOTION
 from ..denoise import Schedule, denoise
 from ..fields import Fields
 from ..known import Known
-from ..models.base import ModelSpec, VideoModel
+from ..models.base import ModelSpec
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
-from ..sizes import REFINE_SIGMA, REFINE_STEPS, plane_sizes, refining_steps, sphere_columns
+from ..sizes import REFINE_SIGMA, last_part, plane_sizes, refine_levels, sphere_columns
 from . import Denoising, Task
 
 # How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
@@ -63,22 +63,6 @@ def entry(request: GenerateRequest, stages: list[list[Chart]], spec: ModelSpec, 
 def guided(sigmas: list[float], guidance: float, above: float) -> Schedule:
     """Guided at noise levels ``above`` one, while the layout forms, and not below."""
     return Schedule(sigmas, [guidance if s > above else 1.0 for s in sigmas[:-1]])
-
-
-def last_part(model: VideoModel, steps: int, part: float) -> list[float]:
-    """The noise levels of the last ``part`` of the model's own schedule, in that part of the steps, two at least."""
-    fine = model.sigmas(1000)
-    start, count = round((1 - part) * 1000), refining_steps(steps, part)
-    return [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
-
-
-def refine_levels(model: VideoModel, steps: int) -> list[float]:
-    """The part of the model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
-    fine = model.sigmas(1000)
-    start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
-    count = refining_steps(steps, REFINE_STEPS)
-    sigmas = [fine[start + round(k * (1000 - start) / count)] for k in range(count + 1)]
-    return [REFINE_SIGMA, *sigmas[1:]]
 
 
 def paces(task: Task, refinements: int) -> tuple[float, float]:
@@ -124,7 +108,7 @@ def compose(task: Task) -> Denoising:
     model, request = task.model, task.request
     stages = plan(request, model.spec)
     names = stage_names(len(stages))
-    again = last_part(model, request.steps, request.strength) if request.from_whole else []
+    again = last_part(model.sigmas, request.steps, request.strength) if request.from_whole else []
     begin = entry(request, stages, model.spec, again[0]) if again else 0
     known = Known(model, request, task.frames, task.stride, task.fields)
     wanted, avoided = paces(task, len(stages) - 1)
@@ -148,9 +132,12 @@ def compose(task: Task) -> Denoising:
                 latents = task.begin(latents)
         guides = yield from known.guides(charts, coarse if number else None, first=number == 0)
         kept = named("coarse", coarse) if coarse and number and request.camera else {}
-        levels = (again or model.sigmas(request.steps)) if number == begin else refine_levels(model, request.steps)
+        levels = (
+            (again or model.sigmas(request.steps)) if number == begin else refine_levels(model.sigmas, request.steps)
+        )
         schedule = guided(levels, request.guidance, model.spec.guided_above)
-        canvas = replace(task.canvas(charts, latents), frame_step_s=wanted, avoid_step_s=avoided)
+        given = yield from known.given(charts)
+        canvas = replace(task.canvas(charts, latents), frame_step_s=wanted, avoid_step_s=avoided, given=given)
         for p in denoise(
             model,
             canvas,

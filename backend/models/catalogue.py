@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol import bad_request
+from ..sizes import GUIDED_ABOVE
 from ..typed import field_types, typed
 
 FILE = Path(__file__).with_name("catalogue.toml")
@@ -25,7 +26,8 @@ class Architecture:
     A part is a subfolder. ``denoisers`` are of the diffusers class ``denoiser``, ``vae`` names that of the part
     ``vae`` (empty: none); ``parts`` are the others. A latent cell is ``ratio`` pixels wide, a latent frame
     ``time_ratio`` frames long, but for the first of a ``causal`` autoencoder, which is one frame. Windows are multiples
-    of ``multiple`` cells.
+    of ``multiple`` cells, and may be as short as ``least_frames`` (0: only whole). ``guided_above``: the noise level
+    down to which guidance matters.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Architecture:
     time_ratio: int = 4
     causal: bool = True
     multiple: int = 1
+    least_frames: int = 0
+    guided_above: float = GUIDED_ABOVE
 
 
 @dataclass(frozen=True, kw_only=True)

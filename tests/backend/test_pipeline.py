@@ -14,9 +14,10 @@ import pytest
 from backend.engine import Engine
 from backend.media.stills import read_image
 from backend.media.video import probe, read_frames
-from backend.methods.skyloop import REFINE_SIGMA, plan, refine_levels
+from backend.methods.skyloop import plan
 from backend.pipeline import generate
 from backend.protocol import Event, GenerateRequest, SkyloopError
+from backend.sizes import REFINE_SIGMA, refine_levels
 from tests.oracle import SPEC, Oracle
 
 SMALL = GenerateRequest(prompt="anything", width=256, height=128, steps=4, seed=7)
@@ -115,7 +116,7 @@ def test_larger_sizes_start_small() -> None:
 
 def test_a_schedule_is_entered_where_it_is_promised() -> None:
     for steps in (4, 12, 30):
-        levels = refine_levels(Oracle(), steps)
+        levels = refine_levels(Oracle().sigmas, steps)
         assert levels[0] == REFINE_SIGMA
         assert levels[-1] == 0
         assert len(levels) == max(2, round(steps / 4)) + 1

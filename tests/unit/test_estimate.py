@@ -13,18 +13,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend import estimate, inputs
+from backend import counting, estimate, inputs
 from backend.camera import ever_seen
 from backend.conditioning import Prompts, region_share
 from backend.controls import REFINE_STRENGTH, VARIATION_STRENGTH
+from backend.counting import evaluations
 from backend.coverage import cap_or_band, inside, seen
-from backend.estimate import BUILT_IN, Rates, calibrated, evaluations, kind_of
+from backend.estimate import BUILT_IN, Rates, calibrated, kind_of
 from backend.fields import Fields
 from backend.jobs.index import Card
 from backend.known import Known
 from backend.methods import Task, method, skyloop
 from backend.models.base import View
-from backend.models.builtin import SPEC
+from backend.models.builtin import SPEC, BuiltinModel
+from backend.models.catalogue import entries
 from backend.protocol import METHODS, CameraKey, GenerateRequest, Region
 from backend.sphere import erp_directions
 from tests.oracle import Oracle
@@ -35,13 +37,15 @@ SKY = GenerateRequest(prompt="x")
 class Counter(Oracle):
     """The built-in model's shape and schedule, and no work at all."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "builtin") -> None:
         super().__init__()
-        self.spec = replace(SPEC, window_batch=64)
+        facts = counting.model_facts(replace(SKY, model=model))
+        names = ("frames", "cells", "ratio", "time_ratio", "lead", "least_frames", "guided_above")
+        self.spec = replace(SPEC, window_batch=64, **{name: getattr(facts, name) for name in names})
+        self.levels = facts.levels if model != "builtin" else BuiltinModel.sigmas.__get__(self)
 
     def sigmas(self, steps: int) -> list[float]:
-        times = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-        return (2 * times / (1 + times)).tolist()
+        return self.levels(steps)
 
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
@@ -65,9 +69,10 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @torch.inference_mode()
 def counted(request: GenerateRequest) -> int:
     """How many evaluations the engine does."""
-    full = replace(request, steps=request.steps or SPEC.steps, guidance=request.guidance or SPEC.guidance)
+    facts = counting.model_facts(request)
+    full = replace(request, steps=request.steps or facts.steps, guidance=request.guidance or facts.guidance)
     prompts = Prompts([object() for _ in range(1 + len(request.regions))], object(), request.regions)
-    denoising = method(request.method)(Task(Counter(), full, prompts, Fields()))
+    denoising = method(request.method)(Task(Counter(request.model), full, prompts, Fields()))
     return sum(progress.evaluations for progress in denoising)
 
 
@@ -100,6 +105,19 @@ def test_evaluations_of_planes_and_without_guidance(change: dict[str, Any]) -> N
 def test_evaluations_of_other_methods(name: str, change: dict[str, Any]) -> None:
     request = replace(SKY, **{"method": name, "width": 512, "height": 256, "steps": 3} | change)
     assert evaluations(request) == counted(request)
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("model", ["wan21-1.3b", "wan21-14b-4step", "cogvideox-2b", "svd-xt", "animatelcm", "ltx-2b"])
+@pytest.mark.parametrize("method", METHODS)
+def test_evaluations_of_models_that_see_time(model: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own noise levels, guidance and latents in time, with small windows."""
+    small = [replace(e, window=replace(e.window, frames=7, cells=8)) if e.family != "builtin" else e for e in entries()]
+    monkeypatch.setattr(counting, "entries", lambda: small)
+    for frames, loop, width in ((16, True, 256), (7, True, 512), (30, True, 512), (50, False, 256), (2, False, 512)):
+        request = replace(SKY, model=model, frames=frames, loop=loop, width=width, height=width // 2, method=method)
+        request = replace(request, steps=0 if method == "skyloop" else 3)
+        assert evaluations(request) == counted(request)
 
 
 AHEAD, BEHIND, ABOVE = Region(0.0, 20.0, 60.0, "a"), Region(180.0, 20.0, 60.0, "b"), Region(None, 90.0, 40.0, "c")
@@ -202,3 +220,11 @@ def test_where_nothing_is_finished_the_usual_counts() -> None:
     assert calibrated("cuda", []) == BUILT_IN["cuda"]
     assert isinstance(calibrated("abacus", []), Rates)
     assert [kind_of(n) for n in ("processor, 8 threads", "Apple GPU", "NVIDIA RTX 4090")] == ["cpu", "mps", "cuda"]
+
+
+def test_a_larger_model_takes_longer_and_its_own_memory() -> None:
+    small, large = (replace(SKY, model=model, measure=False) for model in ("wan21-1.3b", "wan21-14b"))
+    known = estimate.estimate(small, "cuda", [card(WORK)])
+    assert known == estimate.estimate(small, "cuda"), "skies of another model tell nothing"
+    assert estimate.estimate(SKY, "cuda").seconds < known.seconds < estimate.estimate(large, "cuda").seconds
+    assert known.memory_mb < estimate.estimate(large, "cuda").memory_mb
