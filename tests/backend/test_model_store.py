@@ -482,6 +482,23 @@ def test_removing(hub: Hub) -> None:
     assert refused(lambda: store.remove("builtin")).kind is ErrorKind.BAD_REQUEST
 
 
+def test_files_that_are_in_use_are_told_of(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_use(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "The file is open elsewhere")
+
+    store.download("tiny", nothing)
+    shutil = sys.modules["backend.models.store.keeping"].shutil
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", in_use)
+        error = refused(lambda: store.move(tmp_path / "disk", nothing))
+        assert "open elsewhere" in error.message and str(tmp_path / "disk") in error.message
+        assert store.installed("tiny") == tmp_path / "disk" / "tiny"
+        assert "Close" in refused(lambda: store.remove("tiny")).hint
+    assert store.installed("tiny") is None
+    store.remove("tiny")
+    assert not store.folder("tiny").exists()
+
+
 def test_moving_there_and_back(hub: Hub, home: Path, tmp_path: Path) -> None:
     store.download("tiny", nothing)
     store.download("tiny-fast", nothing)

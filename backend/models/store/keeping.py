@@ -66,7 +66,7 @@ def remove(model_id: str, home: Path | None = None) -> int:
             raise SkyloopError(ErrorKind.MISSING_MODEL, text, "There is nothing to remove.")
         freed = sum(about.st_size for p in _files(folder) if (about := os.lstat(folder / p)).st_nlink == 1)
         (folder / record.NAME).unlink(missing_ok=True)  # first: half-removed must not look whole
-        shutil.rmtree(folder)
+        _discard(folder, f"{entry.name} is only partly removed.")
     return freed
 
 
@@ -90,8 +90,17 @@ def move(to: Path, progress: Progress, home: Path | None = None) -> Path:
         else:
             write_json(first / MOVED, {"to": str(new)})
         for path in _ours(old):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _discard(path, f"The models are in {new} now.")
     return new
+
+
+def _discard(path: Path, so_far: str) -> None:
+    """Remove a file or folder. Raises ``SkyloopError``: Windows refuses as long as something is open."""
+    try:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        text = f"{so_far} {path} cannot be removed ({error.strerror})."
+        raise SkyloopError(ErrorKind.INTERNAL, text, "Close other Blenders, then remove it.") from error
 
 
 def _is_ours(folder: Path) -> bool:
