@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from . import sphere
 from .charts import Chart, covering
 from .fields import Fields
+from .models.base import Given
 from .windows import Window
 
 
@@ -20,6 +22,7 @@ class Canvas:
 
     ``avoid_step_s``: the slower world that guidance leads away from, see :class:`.models.base.View`. ``windows`` are
     those of the last step so far, whose borders nothing has healed. ``seed``: of what a decoder is given as noise.
+    ``given``: what a window is given of a picture (:class:`.pictures.Giving`).
     """
 
     charts: list[Chart]
@@ -30,6 +33,7 @@ class Canvas:
     avoid_step_s: float | None = None
     stride: int = 1
     seed: int = 0
+    given: Callable[[Window], Given | None] | None = field(default=None, repr=False)
 
     @property
     def frames(self) -> int:

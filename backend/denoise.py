@@ -63,11 +63,12 @@ class Visit:
     share: Tensor
 
 
-def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor], cells: int) -> list[Visit]:
+def visits(canvas: Canvas, windows: Sequence[Window], shares: list[Tensor]) -> list[Visit]:
     """Every window once for each prompt that has a share of it."""
     found = []
     for window in windows:
-        view = canvas.charts[window.chart].view(window.rows.centre, window.columns.centre, cells, canvas.frame_step_s)
+        rows, columns, across = window.rows.centre, window.columns.centre, len(window.columns.index)
+        view = canvas.charts[window.chart].view(rows, columns, across, canvas.frame_step_s)
         whole = not canvas.loop and len(window.time.index) == canvas.frames
         view = view._replace(avoid_step_s=canvas.avoid_step_s, whole=whole)
         share = shares[window.chart][:, window.rows.index[:, None], window.columns.index]
@@ -123,7 +124,8 @@ def predict_all(
         batch = jobs[start : start + size]
         x = torch.stack([v.window.read(canvas.latents[v.window.chart]) for v in batch])
         texts = [prompts.encoded[v.prompt] for v in batch]
-        views = [v.view for v in batch]
+        # Only here, as what is given is as large as the windows.
+        views = [v.view._replace(given=canvas.given(v.window)) if canvas.given else v.view for v in batch]
         prediction = fetched(
             model.predict(x, schedule.sigmas[step], views, texts, prompts.negative, schedule.guidance[step])
         )
@@ -190,7 +192,7 @@ def denoise(
         canvas.windows = windows_at(first - 1)
     for step in range(first, schedule.steps):
         canvas.windows = windows_at(step)
-        jobs = visits(canvas, canvas.windows, shares, spec.cells)
+        jobs = visits(canvas, canvas.windows, shares)
         each = 1 if schedule.guidance[step] == 1 else 2
         done, total = step * len(jobs), schedule.steps * len(jobs)
         for number, (batch, predictions) in enumerate(predict_all(model, canvas, jobs, prompts, schedule, step)):

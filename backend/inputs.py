@@ -22,7 +22,8 @@ from .masks import Mask
 from .media.pictures import read_picture
 from .media.video import probe, read_frames
 from .models import loras
-from .models.catalogue import check_given, entry
+from .models.catalogue import check_given, entries, entry
+from .pictures import LEAST_SHOWN, covered
 from .protocol import GenerateRequest, bad_request
 from .sampling import Image, Where, angle_step, axes, smoothstep
 
@@ -194,6 +195,14 @@ def _check_image(request: GenerateRequest) -> None:
             f"{request.image} is {width}x{height}: a panorama of the whole sky is twice as wide as high.",
             "Say where an ordinary photo belongs by its yaw, pitch and field of view.",
         )
+    model = next((each for each in entries() if each.id == request.model), None)
+    if model and "text" not in model.takes:
+        share = covered(picture_reader(request), request.flat)
+        if share < LEAST_SHOWN:
+            text = (
+                f"{request.image} shows {share:.0%} of the sky, and {model.name} makes nothing that no picture shows."
+            )
+            raise bad_request(text, "Give a panorama of the whole sky, or choose a model that also takes a prompt.")
 
 
 def _check_shape(name: str, path: str, mask: Mask, request: GenerateRequest) -> None:

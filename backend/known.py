@@ -2,7 +2,8 @@
 
 ==============  ==================================================================================================
 image           its pixels until motion must be free (:data:`FREE_BELOW`), then its low frequencies in the mean
-                over time; where it is transparent, or beyond a photo's edges, nothing
+                over time; where it is transparent, or beyond a photo's edges, nothing. To models that take a
+                picture it is given (:mod:`.pictures`), and only its low frequencies are dictated
 source          every frame of the earlier sky, wherever the mask is black
 motion mask     the mean over time where it is black
 camera          in refinement, what was upsampled, in directions that it never sees
@@ -11,7 +12,7 @@ camera          in refinement, what was upsampled, in directions that it never s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from .film import Film
 from .guides import Anchor, Guide, Hold, Still
 from .models.base import VideoModel
 from .motion_guidance import SHARPEN_RADIUS, sharper
+from .pictures import Giving, Read, extended
 from .protocol import GenerateRequest
 from .render import where
 from .sampling import Image, Where
@@ -67,6 +69,7 @@ class Known:
         self.model, self.request, self.fields = model, request, fields
         self.frames, self.stride = frames, stride
         self._picture = inputs.picture_reader(request) if request.image else None
+        self._gives = self._picture is not None and "image" in model.spec.takes
         self._mask = inputs.mask_reader(request) if request.masked else None
         self._motion = inputs.motion_reader(request) if request.motion_mask else None
 
@@ -94,6 +97,18 @@ class Known:
             found.append(Hold(upsampled, [1 - s for s in seen]))
         return found
 
+    def given(self, charts: list[Chart]) -> Generator[Progress, None, Giving | None]:
+        """What the windows of a stage are given, if there is a picture and the model takes one."""
+        if not (self._picture and self._gives):
+            return None
+        request, spec = self.request, self.model.spec
+        # Without an edge that an encoder would see.
+        read, always = extended(self._picture, request.flat, request.wrap), "text" not in spec.takes
+        pictures = [_still(read, c.in_pixels(spec.ratio)) for c in charts]
+        latents = yield from self._encoded(charts, pictures, 1, loop=False)
+        known = [torch.ones(c.rows, c.columns) if always else read(cells(c))[1] for c in charts]
+        return Giving(charts, latents, known, read, spec.view_pixels, request.loop, always)
+
     def beginning(self, charts: list[Chart], *, last: bool) -> Generator[Progress, None, list[Tensor]]:
         """The latents of the source, one a chart, to make it anew from. What a movie and resampling have dimmed is
         restored where nothing follows (``last``), as refining does by itself, or where the source is coarser."""
@@ -110,7 +125,7 @@ class Known:
             pictures = yield from self._filmed(charts, pictures)
         if radii:
             pictures = [sharper(p, CRISP, r, r) for p, r in zip(pictures, radii, strict=True)]
-        return (yield from self._encoded(charts, pictures, self.frames))
+        return (yield from self._encoded(charts, pictures, self.frames, loop=self.request.loop))
 
     def _filmed(self, charts: list[Chart], pictures: list[Picture]) -> Generator[Progress, None, list[Picture]]:
         """The same pictures from a film of the charts: clips are read tile after tile, a video from front to back."""
@@ -121,26 +136,23 @@ class Known:
             yield Progress("read", int(part * count), count, 0)
         return film.pictures()
 
-    def _image_guides(
-        self, charts: list[Chart], read: Callable[[Where], tuple[Tensor, Tensor]], *, first: bool
-    ) -> Guiding:
+    def _image_guides(self, charts: list[Chart], read: Read, *, first: bool) -> Guiding:
         pictures = [_still(read, c.in_pixels(self.model.spec.ratio)) for c in charts]
-        known = yield from self._encoded(charts, pictures, 1)
+        known = yield from self._encoded(charts, pictures, 1, loop=True)  # it goes on and on
         weight = [read(cells(c))[1] for c in charts]
         anchor = Anchor(charts, known, weight, ANCHOR_RADIUS * charts[0].columns)
         # Not all models begin at pure noise.
         above = FREE_BELOW * self.model.sigmas(self.request.steps)[0]
-        return [Hold(known, weight, above), anchor] if first else [anchor]
+        return [Hold(known, weight, above), anchor] if first and not self._gives else [anchor]
 
     def _encoded(
-        self, charts: list[Chart], pictures: list[Picture], count: int
+        self, charts: list[Chart], pictures: list[Picture], count: int, *, loop: bool
     ) -> Generator[Progress, None, list[Tensor]]:
         at_once = frames_at_once(self.model, charts)
-        loop = self.request.loop or count == 1  # a still picture goes on and on
         return (yield from encode_film(self.model, charts, pictures, count, at_once, self.fields, "read", loop=loop))
 
 
-def _still(read: Callable[[Where], tuple[Tensor, Tensor]], chart: Chart) -> Picture:
+def _still(read: Read, chart: Chart) -> Picture:
     """A picture that is the same in every frame, on a chart in pixels."""
     return lambda block, frames: read(pixels(chart, block))[0][None].expand(len(frames), -1, -1, -1)
 

@@ -90,6 +90,6 @@ class Temporal:
         lead = self.spec.lead
         assert (len(frames) - lead) % TIME == 0
         small = 20 * (torch.nn.functional.avg_pool2d(frames[:, :1], RATIO) - 0.5)
-        groups = [*small[:lead], *(g.mean(0) for g in small[lead:].split(TIME))]
+        groups = [*small[:lead], *(g.mean(0) for g in small[lead:].split(TIME) if len(g))]
         latents = [g - 0.5 * groups[k - 1] if k else g for k, g in enumerate(groups)]
         return torch.stack(latents, 1).expand(2, -1, -1, -1)

@@ -36,6 +36,7 @@ class ModelSpec:
     noise level down to which guidance matters (``guided_above``) and the one at which latents are decoded
     (``decode_noise``), what it ``takes`` besides text, and the rows and columns of a window in which it can see a whole
     equirectangular panorama (``panorama``).
+    ``view_pixels``: the side of the view that it is shown of a given picture besides its latents, 0 for none.
     """
 
     id: str
@@ -61,11 +62,13 @@ class ModelSpec:
     decode_noise: float = 0.0
     takes: frozenset[str] = frozenset({"text"})
     panorama: tuple[int, int] | None = None
+    view_pixels: int = 0
 
 
 class Given(NamedTuple):
     """A still picture that a window begins with: clean ``latents`` (C, 1, h, w), how far each cell is ``known``
-    (h, w) in [0, 1], and the same view in ``pixels``, RGB (3, H, W) in [0, 1] of any size."""
+    (h, w) in [0, 1], and the same view in ``pixels``, RGB (3, H, W) in [0, 1] of any size: of the model's
+    ``view_pixels``."""
 
     latents: Tensor
     known: Tensor

@@ -68,6 +68,7 @@ class StableVideo(Family):
             guided_above=GUIDED_ABOVE,
             start=self.levels.start,
             takes=frozenset(entry.takes),
+            view_pixels=CLIP_PIXELS,
         )
 
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
