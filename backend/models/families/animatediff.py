@@ -6,7 +6,8 @@ are exact. AnimateLCM (Wang et al. 2024, arXiv 2402.00769) is the same network w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from ...protocol import ErrorKind, SkyloopError
@@ -80,6 +82,32 @@ def text_encoder_in(file: Path, folder: FromFolder) -> CLIPTextModel:
     return encoder.to(folder.dtype or torch.float32).eval().requires_grad_(False)
 
 
+@contextlib.contextmanager
+def circular(network: nn.Module) -> Iterator[None]:
+    """Within it, the convolutions of a network see its first columns after its last: turning a panorama turns what it
+    says, by as many cells as its coarsest level has in one. Nothing else in it knows where it is."""
+
+    def around(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+        (down, across), stride = conv.padding, conv.stride
+
+        def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            wide = F.pad(x, (int(across), int(across), 0, 0), mode="circular")
+            return F.conv2d(wide, weight, bias, stride, (int(down), 0), conv.dilation, conv.groups)
+
+        return convolve
+
+    found: list[Any] = [
+        m for m in network.modules() if isinstance(m, nn.Conv2d) and isinstance(m.padding, tuple) and m.padding[1]
+    ]
+    try:
+        for conv in found:
+            conv._conv_forward = around(conv)
+        yield
+    finally:
+        for conv in found:
+            vars(conv).pop("_conv_forward", None)
+
+
 class AnimateDiff(Family):
     """``unet`` is the joined network, see :meth:`joined`; ``entry.preset.solver`` "renoise" means AnimateLCM."""
 
@@ -114,6 +142,7 @@ class AnimateDiff(Family):
             guided_above=GUIDED_ABOVE,
             start=self.levels.start,
             takes=frozenset(entry.takes),
+            panorama=entry.panorama,
         )
 
     @classmethod
@@ -137,7 +166,9 @@ class AnimateDiff(Family):
         unet = self.parts["unet"]
         states = torch.stack([text["states"] for text in texts]).to(unet.dtype).repeat_interleave(x.shape[2], 0)
         at = torch.full((), timestep, device=x.device)
-        return unet(x.to(unet.dtype), at, encoder_hidden_states=states, return_dict=False)[0].float()
+        all_around = tuple(x.shape[-2:]) == self.spec.panorama
+        with circular(unet) if all_around else contextlib.nullcontext():
+            return unet(x.to(unet.dtype), at, encoder_hidden_states=states, return_dict=False)[0].float()
 
     def decode(self, latents: Tensor) -> Tensor:
         vae = self.parts["vae"]

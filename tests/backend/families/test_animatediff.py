@@ -292,6 +292,21 @@ def test_a_checkpoint_whose_text_encoder_is_not_whole_is_refused(tmp_path: Path)
     assert error.value.kind is ErrorKind.MISSING_MODEL
 
 
+@torch.no_grad()
+def test_a_panorama_seen_at_once_may_be_turned() -> None:
+    """With a LoRA for such: exactly, and without a trace in what windows of other shapes become."""
+    parts = tiny_parts()
+    loads = AnimateDiff.loads({name: lambda part=part: part for name, part in parts.items()})
+    wide = entry_of("animatediff", frames=FRAMES, cells=CELLS, panorama=(8, 16))
+    family = AnimateDiff(Parts(loads, torch.device("cpu")), wide)
+    text, x = [{"states": torch.randn(77, 32)}], torch.randn(1, 4, FRAMES, 8, 16)
+    plain, turned = (family.raw(x.roll(turn, -1), 500, text, []) for turn in (0, 6))
+    assert (plain.roll(6, -1) - turned).abs().max() <= 1e-5 * plain.abs().max()
+    window, usual = x[..., :8], family_of(parts).raw(x[..., :8], 500, text, [])
+    assert torch.equal(family.raw(window, 500, text, []), usual)
+    assert (family_of(parts).raw(x, 500, text, []) - plain).abs().max() > 1e-2
+
+
 @pytest.mark.parametrize(
     "form",
     [
