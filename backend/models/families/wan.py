@@ -91,7 +91,7 @@ class Wan(Family):
         network = self.parts[part]
         states = torch.stack([F.pad(t["states"], (0, 0, 0, TOKENS - len(t["states"]))) for t in texts])
         all_around = tuple(x.shape[-2:]) == self.spec.panorama
-        with circular(network.rope, x.shape[-1]) if all_around else contextlib.nullcontext():
+        with circular(network.rope, x.shape[-1], x.device) if all_around else contextlib.nullcontext():
             out = network(
                 hidden_states=x.to(network.dtype),
                 timestep=timesteps,
@@ -109,7 +109,7 @@ class Wan(Family):
 
 
 @contextlib.contextmanager
-def circular(rope: Any, columns: int) -> Iterator[None]:
+def circular(rope: Any, columns: int, device: torch.device) -> Iterator[None]:
     """Within it, the positions of a ``WanRotaryPosEmbed`` go around in windows of that many ``columns`` of cells.
 
     Rotary attention sees how far two tokens are apart, as angles: distance times a frequency for each pair of numbers.
@@ -119,10 +119,10 @@ def circular(rope: Any, columns: int) -> Iterator[None]:
     """
     patches, width = columns // rope.patch_size[2], rope.w_dim
     before = rope.freqs_cos, rope.freqs_sin
-    cos, sin = (table.clone() for table in before)
+    cos, sin = (table.to(device, copy=True) for table in before)  # where what is offloaded would be brought
     frequency = torch.atan2(sin[1, -width:], cos[1, -width:])  # the largest is one radian a patch
     turns = (frequency * (patches / (2 * math.pi))).round()
-    angles = torch.arange(patches, device=cos.device)[:, None] * turns * (2 * math.pi / patches)
+    angles = torch.arange(patches, device=device)[:, None] * turns * (2 * math.pi / patches)
     cos[:patches, -width:], sin[:patches, -width:] = angles.cos(), angles.sin()
     try:
         rope.freqs_cos, rope.freqs_sin = cos, sin

@@ -131,7 +131,7 @@ def test_positions_around_are_nearly_those_of_a_window(family: Wan) -> None:
     """The finest go around in 10 tokens at about the angle of one radian a token that the denoiser knows."""
     rope = family.parts["transformer"].rope
     plain = rope.freqs_cos.clone()
-    with circular(rope, 20):
+    with circular(rope, 20, plain.device):
         around = rope.freqs_cos.clone()
     width = rope.w_dim
     assert torch.equal(plain[:, :-width], around[:, :-width])  # time and height are untouched

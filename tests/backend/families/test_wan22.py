@@ -147,6 +147,14 @@ def test_each_expert_has_its_guidance_as_in_the_pipeline() -> None:
     assert (x - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
 
+def test_in_four_steps_two_are_of_each_expert() -> None:
+    few = entry_of("wan22-a14b-4step", frames=FRAMES, cells=8)
+    family = Wan22Experts(parts_of(tiny_parts()), few)
+    times = [family.levels.native(s)[1] for s in family.levels.sigmas(few.preset.steps)[:-1]]
+    assert [t >= few.preset.boundary * 1000 for t in times] == [True, True, False, False]
+    assert {each.part for each in few.lora} == {"transformer", "transformer_2"}
+
+
 def test_guidance_that_is_asked_for_changes_both_stages() -> None:
     family, _ = experts()
     assert [family.guidance(4.0, s) for s in (0.9, 0.2)] == [4.0, 3.0]
