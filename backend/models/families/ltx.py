@@ -24,6 +24,8 @@ from .family import Family, Text
 
 _TOKENS = 256  # of a prompt, as the pipeline takes by default
 _LEAST_STEP_S = 1 / 60  # between frames; a still world has order in time nevertheless
+# Of a given picture, as the pipeline has it by default: one that is too clean stands still.
+_PICTURE_NOISE = 0.15
 # So many latents to either side the decoder looks: beyond, one changes others by less than 0.2 % of their deviation
 # (random weights of full depth).
 _AROUND = 8
@@ -92,7 +94,7 @@ class Ltx(Family):
 
     def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
         denoiser = self.parts["transformer"]
-        x, times = with_given(x, timestep, views)
+        x, times = with_given(x, timestep, views, _PICTURE_NOISE)
         all_around = tuple(x.shape[-2:]) == self.spec.panorama
         with circular(denoiser.rope, x.shape[-1], self.spec.ratio) if all_around else contextlib.nullcontext():
             out = denoiser(
@@ -141,16 +143,20 @@ def pace(view: View) -> float:
     return max(view.frame_step_s, _LEAST_STEP_S)
 
 
-def with_given(x: Tensor, timestep: float, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+def with_given(x: Tensor, timestep: float, views: Sequence[View], noise: float = 0.0) -> tuple[Tensor, Tensor]:
     """Windows ``x`` (N, C, f, h, w) with what is given of their first latent put in, and the timestep of each token,
-    (N, f h w): 0 where it is known. (N, 1) where nothing is given."""
+    (N, f h w): 0 where it is known. (N, 1) where nothing is given.
+
+    ``noise``: so much of it, times sigma squared, is left in what is wholly known: that of ``x`` itself.
+    """
     if all(v.given is None for v in views):
         return x, torch.full((len(x), 1), timestep, device=x.device)
-    x, times = x.clone(), x.new_full((len(x), *x.shape[2:]), timestep)
+    x, times, sigma = x.clone(), x.new_full((len(x), *x.shape[2:]), timestep), timestep / 1000
     for k, view in enumerate(views):
         if view.given is not None:
-            known = view.given.known.to(x.device)
-            x[k, :, 0] = torch.lerp(x[k, :, 0], view.given.latents[:, 0].to(x.device, x.dtype), known)
+            known, clean = view.given.known.to(x.device), view.given.latents[:, 0].to(x.device, x.dtype)
+            left = noise * sigma * (x[k, :, 0] - (1 - sigma) * clean)  # x is (1 - sigma) clean + sigma noise
+            x[k, :, 0] = torch.lerp(x[k, :, 0], clean + left * (known == 1), known)
             times[k, 0] = torch.minimum(times[k, 0], (1 - known) * 1000)
     return x, times.flatten(1)
 
