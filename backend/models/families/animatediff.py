@@ -7,6 +7,7 @@ are exact. AnimateLCM (Wang et al. 2024, arXiv 2402.00769) is the same network w
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from ..base import ModelSpec, View
 from ..levels import GUIDED_ABOVE, VariancePreserving
 from ..parts import FromFolder, Load, Parts
 from .family import Family, Text
+
+_logger = logging.getLogger(__name__)
 
 # diffusers' "linear" schedule, on which motion adapters were trained (Stable Diffusion itself has "scaled_linear").
 BETAS = (0.00085, 0.012, 1000)
@@ -155,6 +158,9 @@ class AnimateDiff(Family):
 
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
         tokenizer, encoder = self.parts["tokenizer"], self.parts["text_encoder"]
+        for text in texts:
+            if (long := len(tokenizer(text).input_ids)) > (most := tokenizer.model_max_length):
+                _logger.warning("of the %d tokens of %r the model reads the first %d", long, text[:60], most)
         ids = tokenizer(
             list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True,
             return_tensors="pt",

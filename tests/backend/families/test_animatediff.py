@@ -292,6 +292,13 @@ def test_a_checkpoint_whose_text_encoder_is_not_whole_is_refused(tmp_path: Path)
     assert error.value.kind is ErrorKind.MISSING_MODEL
 
 
+def test_what_of_a_long_prompt_is_not_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    family = family_of(tiny_parts())
+    assert family.encode_text(["a " * 75])[0]["states"].shape == (77, 32) and not caplog.records
+    assert family.encode_text(["a " * 80])[0]["states"].shape == (77, 32)
+    assert "82 tokens" in caplog.text and "first 77" in caplog.text
+
+
 @torch.no_grad()
 def test_a_panorama_seen_at_once_may_be_turned() -> None:
     """With a LoRA for such: exactly, and without a trace in what windows of other shapes become."""
