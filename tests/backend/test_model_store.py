@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -432,6 +433,13 @@ def test_what_nobody_may_have_or_nobody_has_is_told_at_once(hub: Hub, code: int,
     assert len(hub.troubles) == 4, "asking again would not help"
 
 
+def test_a_token_that_is_not_accepted_is_told(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hf_old")  # as hf auth login leaves it
+    hub.troubles = [status(401)]
+    assert "token" in refused(lambda: store.download("tiny", nothing)).message
+    assert "Bearer hf_old" in hub.tokens
+
+
 def test_no_network_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
@@ -442,10 +450,14 @@ def test_no_network_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "HF_HUB_OFFLINE" in refused(lambda: store.download("tiny", nothing)).message
 
 
-def test_a_repository_that_changed_is_told(hub: Hub) -> None:
+def test_a_repository_that_changed_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repos["org/tiny"].files = {n: d for n, d in tiny().items() if not n.startswith("vae/")}
     error = refused(lambda: store.download("tiny", nothing))
     assert "vae/*" in error.message and "Update Skyloop" in error.hint
+    pinned = replace(catalogue.entry("tiny").source[0], revision="e" * 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "entries", lambda: (replace(catalogue.read(CATALOGUE)[0], source=(pinned,)),))
+        assert "commit" in refused(lambda: store.download("tiny", nothing)).message
     hub.repos["org/gone"] = hub.repos.pop("org/tiny")
     assert "not at" in refused(lambda: store.download("tiny", nothing)).message
     hub.repos["org/tiny"] = hub.repos.pop("org/gone")

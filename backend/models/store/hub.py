@@ -6,7 +6,6 @@ The hub is Hugging Face's, or the mirror that ``HF_ENDPOINT`` names; the token i
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +85,10 @@ def plain_words(entry: Entry, repo: str) -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:  # the hub does not tell strangers which of the two it is
         text = f"{repo} is not at {host()}, or not for everybody."
         raise bad_request(text, f"Update Skyloop; or see {page}, and set HF_TOKEN.") from error
+    except errors.RevisionNotFoundError as error:
+        text = f"{host()} no longer has {repo} at the commit that {entry.name} is known by."
+        hint = f"Update Skyloop, or use a folder that you have: models add {entry.id} FOLDER."
+        raise SkyloopError(ErrorKind.INTERNAL, text, hint) from error
     except errors.HfHubHTTPError as error:
         raise _refused(entry, repo, page, error.response.status_code) from error
     except (HTTPError, ValueError) as error:
@@ -200,11 +203,14 @@ def _gated(entry: Entry, page: str) -> SkyloopError:
 
 
 def _refused(entry: Entry, repo: str, page: str, status: int) -> SkyloopError:
+    from huggingface_hub import get_token
+
     if status in (401, 403):
         if entry.gated:
             return _gated(entry, page)
-        if os.environ.get("HF_TOKEN"):
-            return bad_request(f"{host()} does not accept your token for {repo}.", "Renew HF_TOKEN, or unset it.")
+        if get_token():
+            text = f"{host()} does not accept your token for {repo}."
+            return bad_request(text, "Renew it (HF_TOKEN, or hf auth login), or take it away.")
         return bad_request(f"{host()} lets nobody without an account have {repo}.", f"See {page}, then set HF_TOKEN.")
     if status == 404:
         text = f"{host()} no longer has the files of {repo} that the download began with, or never had them."

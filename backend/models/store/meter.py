@@ -44,5 +44,5 @@ class Meter:
             check()
             time.sleep(seconds / whole)
             with self._lock:
-                if time.monotonic() - self._said_s >= min(1.0, seconds):
+                if whole > 1 and time.monotonic() - self._said_s >= 1:
                     self._progress(phase("waiting for the hub", gone, whole, "second"))
