@@ -21,7 +21,18 @@ LOCALE = ADDON / "languages"
 # Not in Blender's window: the headless command, what runs it inside, and what binds processes together.
 UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 # What the add-on shows of the generator: why a request cannot be done, or what went wrong.
-GENERATOR = ("denoise.py", "engine.py", "inputs.py", "methods", "protocol.py", "jobs", "media", "models", "runtime")
+GENERATOR = (
+    "denoise.py",
+    "engine.py",
+    "inputs.py",
+    "methods",
+    "protocol.py",
+    "jobs",
+    "media",
+    "models",
+    "models/store",
+    "runtime",
+)
 _CATALOGUE = ADDON.parent / "backend" / "models" / "catalogue.toml"
 _REFUSALS, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request"), ("describe",)
 _TABLES = {"failures.py"}

@@ -251,12 +251,14 @@ def _front(facts: Facts) -> Iterator[Check]:
 
 
 def about(seconds: float) -> str:
-    """A time for people: about 40 s, about 3 min, about 2.5 h."""
+    """A time for people: about 40 s, about 3 min, about 2.5 h, about 4 days."""
     if seconds < 95:
         return f"about {max(5, 5 * round(seconds / 5))} s"
     if seconds < 5400:
         return f"about {round(seconds / 60)} min"
-    return f"about {seconds / 3600:.2g} h"
+    if seconds < 48 * 3600:
+        return f"about {seconds / 3600:.2g} h"
+    return f"about {round(seconds / 86400)} days"
 
 
 def amount(megabytes: float) -> str:

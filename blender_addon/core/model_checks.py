@@ -17,7 +17,6 @@ from .settings import QUALITIES
 from .stock import BUILT_IN, DAMAGED, PARTIAL, READY, fits, gigabytes
 
 GET = {PARTIAL: "Go On", DAMAGED: "Mend It"}
-STATES = {PARTIAL: "is not all on this computer yet", DAMAGED: "is damaged"}
 LARGER = 0.8  # below this part of the size that a model composes anyway, a smaller sky saves nothing
 
 
@@ -57,7 +56,10 @@ def _there(facts: ModelFacts) -> Iterator[Check]:
     if facts.getting:
         yield Check("model", "model", Severity.ERROR, f"Wait for {entry.name}: it is being downloaded.")
         return
-    message = f"Get the model first: {entry.name} {STATES.get(facts.condition, 'is not on this computer')}."
+    message = {
+        PARTIAL: f"Get the model first: {entry.name} is not all on this computer yet.",
+        DAMAGED: f"Get the model again: files of {entry.name} are damaged; the others stay.",
+    }.get(facts.condition, f"Get the model first: {entry.name} is not on this computer.")
     label = GET.get(facts.condition) or f"Get It ({gigabytes(entry.size_mb)})"
     fix = Fix(label, operator="skyloop.get_model", arguments={"model": entry.id})
     yield Check("model", "model", Severity.ERROR, message, fix)
@@ -76,13 +78,13 @@ def _trained(request: GenerateRequest, entry: Entry) -> Iterator[Check]:
     preset = entry.preset
     if preset.sigmas and request.steps not in (0, preset.steps):
         message = f"{entry.name} was trained for {preset.steps} steps; with {request.steps} it looks worse."
-        yield Check("trained steps", "model", Severity.WARNING, message, Fix("Use Its Own Steps", {"steps": 0}))
+        yield Check("trained_steps", "model", Severity.WARNING, message, Fix("Use Its Own Steps", {"steps": 0}))
     if preset.sigmas and request.guidance not in (0.0, preset.guidance):
         message = (
             f"{entry.name} was trained for a guidance of {preset.guidance:g}; with {request.guidance:g} it looks worse."
         )
         yield Check(
-            "trained guidance", "model", Severity.WARNING, message, Fix("Use Its Own Guidance", {"guidance": 0.0})
+            "trained_guidance", "model", Severity.WARNING, message, Fix("Use Its Own Guidance", {"guidance": 0.0})
         )
 
 
@@ -98,8 +100,8 @@ def _length(request: GenerateRequest, entry: Entry) -> Iterator[Check]:
     if request.frames < least:
         message = f"{entry.name} makes loops of {least} frames or more: {request.frames} take as long."
     else:
-        message = f"A loop of {request.frames} frames takes {entry.name} {stride} times as long as one of {good}."
-    yield Check("loop length", "length", Severity.WARNING, message, Fix(f"Make It {good} Frames", {"frames": good}))
+        message = f"With {entry.name} a loop of {request.frames} frames takes {stride} times as long as one of {good}."
+    yield Check("loop_length", "length", Severity.WARNING, message, Fix(f"Make It {good} Frames", {"frames": good}))
 
 
 def _size(request: GenerateRequest, entry: Entry) -> Iterator[Check]:

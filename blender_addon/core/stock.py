@@ -103,8 +103,8 @@ def needs(entry: Entry) -> str:
     """The memory that a model asks for, as long as nobody knows the card."""
     memory = entry.memory
     if memory.comfortable_gb <= memory.min_gb:
-        return f"Needs a graphics card with {memory.min_gb:g} GB."
-    return f"Needs a graphics card with {memory.min_gb:g} GB; with {memory.comfortable_gb:g} GB nothing slows it down."
+        return f"{memory.min_gb:g} GB or more"
+    return f"{memory.min_gb:g} GB or more; with {memory.comfortable_gb:g} GB it is faster"
 
 
 def fits(entry: Entry, kind: str, memory_mb: float) -> tuple[bool, str]:
@@ -114,15 +114,15 @@ def fits(entry: Entry, kind: str, memory_mb: float) -> tuple[bool, str]:
     """
     least, comfortable = entry.memory.min_gb, entry.memory.comfortable_gb
     if entry.id == BUILT_IN:
-        return True, "Runs on this computer."
+        return True, "It runs on any computer."
     if kind == "cpu":
         return False, "Without a graphics card it takes hours or days for a sky."
     has = f"{memory_mb / 1000:.0f}"
     if memory_mb < 1000 * least * SOLD_AS:
-        return False, f"Needs a graphics card with {least:g} GB; this one has {has}."
+        return False, f"It needs a graphics card with {least:g} GB; this one has {has}."
     if memory_mb < 1000 * comfortable * SOLD_AS:
-        return True, f"Fits this graphics card ({has} GB), a part at a time; with {comfortable:g} GB it is faster."
-    return True, f"Fits this graphics card ({has} GB) as a whole."
+        return True, f"It fits this graphics card ({has} GB) a part at a time; with {comfortable:g} GB it is faster."
+    return True, f"It fits this graphics card ({has} GB) as a whole."
 
 
 def advice(hint: str) -> str:

@@ -96,20 +96,20 @@ class SKYLOOP_PT_model(SkyloopPanel, bpy.types.Panel):
     def draw_about(self, context: bpy.types.Context, entry: Entry) -> None:
         layout = self.layout
         paragraph(layout, context, tr(entry.summary))
-        column = layout.column(align=True)
-        draw_fact(column, context, "Memory", fit_of(entry))
         if entry.id == BUILT_IN:
             return
-        draw_fact(column, context, "Needs", entry.needs)
-        window = entry.window
+        window, column = entry.window, layout.column(align=True)
+        draw_fact(column, context, "Graphics Card", fit_of(entry))
+        draw_fact(column, context, "Memory", tr(f"{entry.memory.host_gb:g} GB of the computer"))
         if entry.architecture.time_ratio > 1 or window.frames_px > 1:
             seconds = f"{window.frames_px / window.fps:.2g}"
             text = tr("Clips of {seconds} s, {fps} frames a second").format(seconds=seconds, fps=f"{window.fps:g}")
             draw_fact(column, context, "Trained On", text)
-        draw_fact(column, context, "Licence", f"{entry.licence.name}. {tr(entry.licence.limits)}")
+        row = layout.row(align=True)
+        row.label(text=entry.licence.name, icon="TEXT", translate=False)
         if entry.licence.link:
-            row = layout.row()
-            row.operator("wm.url_open", text="Read the Licence", icon="URL").url = entry.licence.link
+            row.operator("wm.url_open", text="", icon="URL").url = entry.licence.link
+        paragraph(layout, context, entry.licence.limits)
 
     def draw_stock(self, context: bpy.types.Context, entry: Entry, held: Held | None) -> None:
         """Where it is, or what getting it takes."""
@@ -173,7 +173,7 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     else:
         column = layout.column(align=True)
         draw_fact(column, context, "Kept In", str(now.folder))
-        draw_fact(column, context, "Take", gigabytes(now.used_mb))
+        draw_fact(column, context, "Takes", gigabytes(now.used_mb))
         if now.free_mb is not None:
             draw_fact(column, context, "Free There", gigabytes(now.free_mb))
         for entry in known().values():

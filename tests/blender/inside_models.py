@@ -194,11 +194,11 @@ def hints(args: dict[str, Any]) -> Any:
     bpy.ops.skyloop.choose_model(model="fastwan22-5b")
     found["fine"] = list(bench.checks())
     settings.steps, settings.guidance = 20, 6.0
-    found["steps"], found["guidance"] = fixed("trained steps"), fixed("trained guidance")
+    found["steps"], found["guidance"] = fixed("trained_steps"), fixed("trained_guidance")
     settings.frames = 122
-    found["odd"] = [*fixed("loop length"), settings.frames]
+    found["odd"] = [*fixed("loop_length"), settings.frames]
     settings.frames = 16
-    found["short"] = [*fixed("loop length"), settings.frames]
+    found["short"] = [*fixed("loop_length"), settings.frames]
     settings.quality = "PREVIEW"
     found["small"] = [*fixed("composed"), settings.quality]
     bpy.ops.skyloop.choose_model(model="svd-xt")

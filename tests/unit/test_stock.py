@@ -44,19 +44,19 @@ def test_nothing_is_wrong_with_what_a_model_begins_with(model: str) -> None:
 @pytest.mark.parametrize("frames", [1, 7, 16, 30, 50, 83, 131, 4095])
 def test_the_length_that_is_offered_costs_no_detour_and_is_near(model: str, frames: int) -> None:
     clips = estimate.model_facts(GenerateRequest(prompt="stars", model=model))
-    check = said(model, image="/a.png", frames=frames).get("loop length")
+    check = said(model, image="/a.png", frames=frames).get("loop_length")
     assert (check is None) == (sizes.stride_of(frames, True, clips) == 1)
     if check:
         good = check.fix.settings["frames"]
-        assert sizes.stride_of(good, True, clips) == 1 and "loop length" not in said(model, frames=good)
+        assert sizes.stride_of(good, True, clips) == 1 and "loop_length" not in said(model, frames=good)
         assert abs(good - frames) <= clips.time_ratio / 2 or sizes.latents_of(good, True, clips) <= clips.frames
 
 
 def test_only_few_step_models_insist_on_their_steps() -> None:
-    assert "trained steps" not in said("wan21-1.3b", steps=12, guidance=3.0)
+    assert "trained_steps" not in said("wan21-1.3b", steps=12, guidance=3.0)
     found = said("fastwan22-5b", steps=12, guidance=3.0)
-    assert found["trained steps"].fix.settings == {"steps": 0}
-    assert found["trained guidance"].fix.settings == {"guidance": 0.0}
+    assert found["trained_steps"].fix.settings == {"steps": 0}
+    assert found["trained_guidance"].fix.settings == {"guidance": 0.0}
     own = MODELS["fastwan22-5b"].preset
     assert said("fastwan22-5b", steps=own.steps, guidance=own.guidance) == {}
 
@@ -66,7 +66,7 @@ def test_only_few_step_models_insist_on_their_steps() -> None:
     [
         ("none", False, "is not on this computer", "Get It (17.6 GB)"),
         ("partial", False, "is not all on this computer yet", "Go On"),
-        ("damaged", False, "is damaged", "Mend It"),
+        ("damaged", False, "are damaged", "Mend It"),
         ("partial", True, "is being downloaded", ""),
     ],
 )
@@ -89,7 +89,7 @@ def test_cards_are_as_large_as_they_are_sold() -> None:
     assert "a part at a time" in stock.fits(entry, "cuda", 1000 * (least + comfortable) / 2)[1]
     assert stock.fits(entry, "cuda", 1000 * comfortable) == (
         True,
-        f"Fits this graphics card ({comfortable:g} GB) as a whole.",
+        f"It fits this graphics card ({comfortable:g} GB) as a whole.",
     )
     assert not stock.fits(entry, "cpu", 1e6)[0] and stock.fits(MODELS["builtin"], "cpu", 1.0)[0]
 
