@@ -1,5 +1,5 @@
-"""A panorama set in motion by each family that takes a picture, tiny and random: every window of a loop is given it, what
-it shows matters, and the loop has no beginning."""
+"""A panorama set in motion by each family that takes a picture, tiny and random: every window of a loop is given it,
+and what it shows matters."""
 
 from __future__ import annotations
 
