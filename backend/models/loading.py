@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..protocol import ErrorKind, SkyloopError
-from . import memory_plan, placement, store
-from .base import VideoModel
+from . import memory_plan, placement, store, tuning
+from .base import VideoModel, View
 from .builtin import BuiltinModel
 from .catalogue import Entry
 from .catalogue import entry as entry_of
@@ -73,10 +74,39 @@ class Placed(FoundationModel):
 
     def _lay(self, plan: Plan) -> None:
         family = self.family
-        self.plan, self.together = plan, plan.together
+        self.plan, self.together, self._compiled = plan, plan.together, False
         self.spec = replace(self.spec, window_batch=plan.window_batch, clip_cells=plan.clip_cells)
-        family.parts.move(Placement(self.device, plan, self.entry.architecture.denoisers, family.TEXT_PARTS))
+        self._placement = Placement(self.device, plan, self.entry.architecture.denoisers, family.TEXT_PARTS)
+        family.parts.move(self._placement)
         _logger.info("%s", plan.sentence(self.entry.name))
+
+    def expect(self, evaluations: int) -> None:
+        """So many evaluations of a window are to come: compile the denoiser where that repays the minutes it takes."""
+        if self._compiled or self.plan.rung not in (Rung.RESIDENT, Rung.SWAPPED):
+            return
+        if tuning.repays(evaluations * self.sizes.flops, self.device):
+            self._compiled = True
+            self._placement.finish = tuning.compiled
+            self.family.parts.release(*self.entry.architecture.denoisers)
+            _logger.info("the denoiser is compiled when it is first used, which takes a minute or two")
+
+    def predict(
+        self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
+    ) -> Tensor:
+        """A compiled denoiser knows batches of one size: the last windows of a step are made as many by repeating."""
+        count = len(x)
+        if self._compiled and count < self.spec.window_batch:
+            missing = self.spec.window_batch - count
+            x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+            views, prompts = [*views, *[views[-1]] * missing], [*prompts, *[prompts[-1]] * missing]
+        failures = tuning.failures() if self._compiled else ()
+        try:
+            return super().predict(x, sigma, views, prompts, negative, guidance)[:count]
+        except failures as error:
+            _logger.warning("the denoiser cannot be compiled here, and runs as it is: %s", str(error).splitlines()[0])
+        self._compiled, self._placement.finish = False, None
+        self.family.parts.release(*self.entry.architecture.denoisers)
+        return super().predict(x, sigma, views, prompts, negative, guidance)[:count]
 
     def leaner(self) -> None:
         """Take less of the card from now on, at the cost of time: the branches of guidance one after the other, then
@@ -144,6 +174,7 @@ def sized(
         others=others,
         window=memory_plan.window_bytes(denoiser, window.frames, window.cells),
         branches=branches,
+        flops=memory_plan.flops(denoiser, 1e9 * entry.parameters_b, window.frames, window.cells),
         cell=memory_plan.cell_bytes(configs.get("vae", {}), cls.DECODED, entry.architecture.ratio, each),
         least_cells=(3 * cls.halo) ** 2,
         tokens=branches * memory_plan.tokens_of(denoiser, window.frames, window.cells),

@@ -63,7 +63,8 @@ class Sizes:
     evaluating one window takes meanwhile (``window``, for each of the ``branches`` of guidance), and what decoding a
     clip takes for each cell of a tile (``cell``), of which there are ``least_cells`` at least.
 
-    ``tokens``: of a window in all branches, for how many keep a card busy. ``quantised``: the denoiser is, already.
+    ``tokens``: of a window in all branches, for how many keep a card busy. ``flops``: operations of evaluating a window
+    in one branch. ``quantised``: the denoiser is, already.
     """
 
     denoiser: int
@@ -73,6 +74,7 @@ class Sizes:
     cell: int
     least_cells: int
     tokens: int
+    flops: float = 0.0
     branches: int = 1
     quantised: bool = False
 

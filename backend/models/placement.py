@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from .header import BITS, check_header
 from .memory_plan import RESERVE_BYTES, Plan, Rung
+from .tuning import faster
 
 STREAMED = {Rung.BLOCKS: "block_level", Rung.LEAVES: "leaf_level", Rung.FP8_LEAVES: "leaf_level"}
 IN_8_BITS = (Rung.FP8, Rung.FP8_LEAVES)
@@ -92,6 +93,7 @@ class Placement:
 
     def __init__(self, device: torch.device, plan: Plan, denoisers: Sequence[str], texts: Sequence[str]) -> None:
         self.device, self.plan, self.denoisers, self.texts = device, plan, tuple(denoisers), tuple(texts)
+        self.finish: Callable[[nn.Module], None] | None = None  # the last that is done to a denoiser
         self._turns: dict[str, _Turn] = {}
 
     def __call__(self, name: str, part: Any) -> Any:
@@ -104,7 +106,10 @@ class Placement:
             if self.device.type == "cuda" and module_bytes(part) + RESERVE_BYTES > free_bytes(self.device)[0]:
                 return streamed(part, self.device, "leaf_level")
             return part.to(self.device)
+        faster(part)
         if name in self.denoisers:
+            if self.finish:
+                self.finish(part)
             if rung in IN_8_BITS:
                 dtype = next(p.dtype for p in part.parameters() if p.is_floating_point())
                 part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)

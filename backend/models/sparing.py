@@ -39,6 +39,11 @@ class Sparing(Wrapped):
         self._leaner = leaner
         self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
 
+    def expect(self, evaluations: int) -> None:
+        """Have the model make ready for about so many evaluations of a window, if it knows how."""
+        if ready := getattr(self.model, "expect", None):
+            ready(evaluations)
+
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
     ) -> Tensor:

@@ -13,13 +13,37 @@ _BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D", "TemporalConvLayer", "Spati
            "TemporalBasicTransformerBlock")  # fmt: skip
 # Shapes that one block is compiled for: a UNet has the same one at several widths and heights.
 _MOST_SHAPES = 64
+# What compiling takes for all shapes of a job, the part of the time that it saves, and of a card's matrix rate that a
+# denoiser gets: see docs/performance.md.
+COMPILING_S, SAVED, USED = 120.0, 0.15, 0.4
 
 
-def faster(denoiser: nn.Module) -> None:
+def faster(network: nn.Module) -> None:
     """What costs nothing: 2-D convolutions in the layout that cards multiply in."""
-    for module in denoiser.modules():
+    for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def repays(operations: float, device: torch.device) -> bool:
+    """Whether compiling saves more time than it takes, of so many operations to come."""
+    if not can_compile(device):
+        return False
+    return operations / (USED * matrix_rate(device)) * SAVED > COMPILING_S
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Operations a second of a matrix product in half precision, in a few milliseconds."""
+    n, runs = 4096, 4
+    a = torch.randn(n, n, device=device, dtype=torch.float16)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.matmul(a, a)
+    start.record()
+    for _ in range(runs):
+        torch.matmul(a, a)
+    end.record()
+    end.synchronize()
+    return 2 * n**3 * runs / (start.elapsed_time(end) / 1000)
 
 
 def can_compile(device: torch.device) -> bool:
@@ -38,3 +62,10 @@ def compiled(denoiser: Any) -> None:
     for module in denoiser.modules():
         if type(module).__name__ in _BLOCKS:
             module.compile(dynamic=False)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What torch raises where it cannot make kernels: no compiler, or a network that it cannot follow."""
+    from torch._dynamo import exc  # which takes seconds to import
+
+    return exc.TorchDynamoException, exc.FailOnRecompileLimitHit

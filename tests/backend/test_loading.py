@@ -195,3 +195,38 @@ def test_where_nothing_is_left_to_try_it_is_said_in_a_sentence(there: Path, monk
     with pytest.raises(SkyloopError) as raised:
         clean(Sparing(model, leaner=model.leaner))
     assert raised.value.kind is ErrorKind.OUT_OF_MEMORY and "whichever way" in raised.value.message
+
+
+def test_a_compiled_denoiser_is_given_batches_of_one_size(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = loading.load(MODEL, CPU, plan=plan(Rung.RESIDENT))
+    want, seen, made = clean(model), [], []
+    model.expect(1000)  # there is nothing to compile with here
+    monkeypatch.setattr(loading.tuning, "repays", lambda operations, _: operations > 0)
+    monkeypatch.setattr(loading.tuning, "compiled", made.append)
+    model.expect(1000)
+    raw = model.family.raw
+    monkeypatch.setattr(model.family, "raw", lambda x, *rest: (seen.append(len(x)), raw(x, *rest))[1])
+    assert torch.allclose(clean(model), want, atol=1e-5)
+    x = torch.randn(1, 16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    text, negative = model.encode_text(["a sky", ""])
+    alone = model.predict(x, 0.7, [View(0.0, 1.5, 0.06)], [text], negative, 1.0)
+    assert len(alone) == 1 and len(made) == 1 and seen == [4, 2]
+
+
+def test_where_it_cannot_be_compiled_it_runs_as_it_is(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    model: Any = loading.load(MODEL, CPU, plan=plan(Rung.RESIDENT))
+    want = clean(model)
+
+    def broken(denoiser: torch.nn.Module) -> None:
+        def failing(*_: Any) -> None:
+            raise TorchDynamoException("no working compiler")
+
+        denoiser.register_forward_pre_hook(failing)
+
+    monkeypatch.setattr(loading.tuning, "repays", lambda *_: True)
+    monkeypatch.setattr(loading.tuning, "compiled", broken)
+    model.expect(1000)
+    assert torch.equal(clean(model), want)
+    assert torch.equal(clean(model), want)
