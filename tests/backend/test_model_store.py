@@ -486,6 +486,19 @@ def test_damage_is_found_told_and_mended(hub: Hub) -> None:
     assert store.installed("tiny") == folder
 
 
+@pytest.mark.parametrize(
+    "path", ["../../escaped.json", "/tmp/escaped.json", "vae/../../x.json", "C:/x.json", "a\\b.json"]
+)
+def test_a_record_that_leads_out_of_its_folder_is_none(hub: Hub, tmp_path: Path, path: str) -> None:
+    folder = store.download("tiny", nothing)
+    found = record.read(folder)
+    assert found
+    record.write(folder, replace(found, state="partial", files=(replace(found.files[0], path=path), *found.files[1:])))
+    assert store.installed("tiny") is None and store.condition("tiny") == "none"
+    assert content(store.download("tiny", nothing)) == tiny()
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_removing(hub: Hub) -> None:
     folder = store.download("tiny", nothing)
     assert store.remove("tiny") >= sum(map(len, tiny().values()))

@@ -13,11 +13,10 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ...paths import form_problem
 from ...protocol import ErrorKind, SkyloopError, bad_request
 from ..catalogue import Entry, Source
 from .meter import Wait
-from .record import File
+from .record import File, inside
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -165,13 +164,7 @@ def _place(source: Source, name: str) -> str:
     pure = PurePosixPath(name)
     if not any(fnmatchcase(name, pattern) for pattern in source.files) or pure.suffix not in SUFFIXES:
         return ""
-    if (
-        str(pure) != name
-        or ".." in pure.parts
-        or form_problem(f"/{name}", windows=False)
-        or "\\" in name
-        or ":" in name
-    ):
+    if not inside(name):
         return ""
     if pure.suffix in WEIGHTS and (match := _VARIANT.search(pure.name)):
         if match[1] != source.variant:

@@ -6,8 +6,9 @@ It is written before the first byte is downloaded, so that going on, mending and
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from ...paths import form_problem
 from ...runtime.places import write_json
 from ...typed import parse_json, typed
 
@@ -58,11 +59,20 @@ class Record:
 
 
 def read(folder: Path) -> Record | None:
-    """The record in a model's folder; None where there is none that can be read."""
+    """The record in a model's folder; None where there is none that can be read, or where it leads out of the folder:
+    folders come from others too."""
     try:
-        return typed(NAME, Record, parse_json((folder / NAME).read_bytes()))
+        found = typed(NAME, Record, parse_json((folder / NAME).read_bytes()))
     except (OSError, ValueError):
         return None
+    return found if all(inside(file.path) for file in found.files) else None
+
+
+def inside(path: str) -> bool:
+    """Whether a path, as a repository or a record has it, stays in its folder on every system."""
+    pure = PurePosixPath(path)
+    plain = str(pure) == path and ".." not in pure.parts and "\\" not in path and ":" not in path
+    return plain and not pure.is_absolute() and not form_problem(f"/{path}", windows=False)
 
 
 def write(folder: Path, record: Record) -> None:
