@@ -16,14 +16,16 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from . import __version__, lighting
+from . import __version__, counting, lighting
 from .canvas import Canvas
 from .checkpoints import FOLDER, Pace, Saved, Shelf, UnusableStateError, resumed
 from .conditioning import encode_prompts
@@ -32,10 +34,12 @@ from .engine import Engine
 from .fields import Fields
 from .inputs import check_inputs, source_video
 from .jobs.store import is_file
+from .lookahead import Behind
 from .media.files import atomic_write, discard, is_real_folder, open_read, sweep_parts
 from .media.reading import MAX_BYTES, read_frames
 from .media.segments import Segments
 from .media.stills import write_png
+from .media.video import VideoWriter
 from .memory import watched
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
@@ -90,6 +94,8 @@ def _generate(
         model, fields = engine.model(request.model, request.device, request.lora_files), Fields(job)
         if ran_out:  # of memory, in an earlier run of this job
             fields, model = Fields(job, memory_bytes=0), Sparing(model, most_windows=1)
+        if isinstance(model, Sparing):
+            model.expect(counting.evaluations(request))
         engine.reset_peak(model.device)
         task = Task(model, in_full(request, model.spec), encode_prompts(model, request), fields)
         shelf = Shelf(job / FOLDER, identity(task, engine), pace)
@@ -208,18 +214,24 @@ def write_movie(task: Task, canvas: Canvas, job: Path, clock: Clock) -> Steps:
     if is_file(job / POSTER):
         segments.find()
     spans = segments.spans[len(segments.files) :]
-    with clock("decode"):
+    with clock("decode"), ThreadPoolExecutor(1) as pool:
         edit = Edit(request, spans[0].start) if request.masked and spans else None
         pieces = render(task.model, canvas, height, width, spans, task.fields)
+
+        def write(video: VideoWriter, first: int, frames: Sequence[np.ndarray]) -> None:
+            for number, made in enumerate(frames, first):
+                frame = edit(made) if edit else made
+                if number == middle:
+                    write_png(job / POSTER, frame)
+                video.write(frame)
+
         for span in spans:
-            with segments.writer() as video:
-                while video.written < len(span):
+            with segments.writer() as video, Behind(pool) as behind:
+                at = span.start
+                while at < span.stop:
                     piece = next(pieces)
-                    for made in piece.frames:
-                        frame = edit(made) if edit else made
-                        if span.start + video.written == middle:
-                            write_png(job / POSTER, frame)
-                        video.write(frame)
+                    behind(write, video, at, piece.frames)
+                    at += len(piece.frames)
                     task.fields.release()
                     yield phase("decode", piece.done, piece.total, "tile")
         segments.join(job / MOVIE)
