@@ -40,7 +40,7 @@ class Kandinsky5(Family):
         "scheduler": "diffusers:FlowMatchEulerDiscreteScheduler",
     }
     TEXT_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
-    DECODED = 4 * _RUN
+    DECODED = 8 * _RUN  # the 4 of each count twice: it upsamples before it narrows
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:

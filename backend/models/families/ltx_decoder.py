@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 LATENTS_AT_ONCE = 2
 # As if decoding so many frames at once, by the memory that it takes: those at work, and what its layers keep.
-FRAMES = 24
+FRAMES = 32
 
 
 def decoded(decoder: Any, latents: Tensor, timestep: Tensor | None) -> Iterator[Tensor]:
