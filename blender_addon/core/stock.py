@@ -31,7 +31,7 @@ _PRESS = {
     "--device": "Close other programs, or choose a smaller model.",
     "HF_ENDPOINT": "Start again later; if it goes on, look at the mirror in the preferences.",
 }
-_TOKEN = re.compile(r"https://\S+[^\s.,]")
+_PAGE = re.compile(r"https://\S+[^\s.,]")
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def advice(hint: str) -> str:
     if found is None:
         return hint
     if found[0] == "HF_TOKEN":
-        pages = _TOKEN.findall(hint)
-        page = f"Accept its conditions at {pages[0]} first. " if pages else ""
-        return f"{page}Then enter the token of your account in the preferences."
+        if pages := _PAGE.findall(hint):
+            return f"Accept its conditions at {pages[0]}, then enter the token of your account in the preferences."
+        return "Enter the token of your account in the preferences."
     return _PRESS[found[1] or found[0]]
 
 

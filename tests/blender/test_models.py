@@ -39,7 +39,7 @@ def test_a_download_says_how_far_it_is_is_cancelled_and_goes_on(blender: Blender
 def test_what_stands_in_the_way_is_said_in_blenders_words(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("models:refusals", home=tmp_path)
     assert (
-        "hub.example.org/it" in found["gated"] and "enter the token" in found["gated"] and "HF_" not in found["gated"]
+        "hub.example.org/it" in found["gated"] and "enter the token of your account" in found["gated"] and "HF_" not in found["gated"]
     )
     assert "move the models to another disk in the preferences" in found["full"]
     assert "There is no room." in found["panel"] and found["dismissed"]

@@ -103,7 +103,7 @@ def test_cards_are_as_large_as_they_are_sold() -> None:
         ("Read it at https://x.org; if you agree, add --accept-licence.", "accept it"),
         (
             "Accept its conditions at https://x.org/y, make a token at https://z.org, set it as HF_TOKEN.",
-            "x.org/y first",
+            "x.org/y, then",
         ),
         ("Check the internet connection or proxy, then start again.", "Check the internet connection"),
     ],
