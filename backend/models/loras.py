@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..media.files import read_input
 from ..protocol import ErrorKind, SkyloopError, bad_request
+from ..typed import parse_json
 from .header import check_header
 
 if TYPE_CHECKING:
@@ -48,15 +50,36 @@ _READERS = {
 }
 _WANS_OWN = re.compile(r"blocks\.\d+\.(self_attn|cross_attn|ffn\.\d)")
 _MUSUBIS_WAN = re.compile(r"^lora_unet_blocks_(\d+)_(self_attn|cross_attn|ffn)_(\w+)\.")  # else it wants every layer
+# What a file changes in the first layer of attention, whose input is as wide as the network.
+_QUERY = re.compile(r"(self_attn[._]q|attn1[._]to_q)\.lora_(A|down)\.(default\.)?weight$")
+_MAX_CONFIG_BYTES = 4 << 20
 _PANORAMIC = re.compile(r"equirect|\b360\b|360[ -]?(°|deg|pano)|panoram", re.IGNORECASE)
 
 
 def check(path: Path, entry: Entry) -> None:
     """Refuse, from its header alone, a file that cannot be meant for this model. Raises ``bad_request``."""
-    names = layer_names(path)
-    found = looks_made_for(names)
+    found = looks_made_for(layer_names(path))
     if found and entry.family not in found[0]:
         raise bad_request(f"{path.name} is a LoRA for {found[1]}, and {entry.name} is none of these.", _ANOTHER)
+    tensors = check_header(path.resolve(), ErrorKind.BAD_REQUEST)
+    theirs = next((info.shape[1] for name, info in tensors.items() if _QUERY.search(name)), 0)
+    if theirs and (mine := _inner_width(entry)) and mine != theirs:
+        text = (
+            f"{path.name} is for a model of another size: its layers are {theirs} wide, those of {entry.name} {mine}."
+        )
+        raise bad_request(text, _ANOTHER)
+
+
+def _inner_width(entry: Entry) -> int:
+    """How wide the layers of a transformer on this computer are; 0 where it is not there or says nothing of it."""
+    from . import store
+
+    folder = store.installed(entry.id)
+    if folder is None:
+        return 0
+    config = parse_json(read_input(folder / entry.architecture.denoisers[0] / "config.json", _MAX_CONFIG_BYTES))
+    heads, each = (config.get(name) for name in ("num_attention_heads", "attention_head_dim"))
+    return heads * each if type(heads) is type(each) is int else 0
 
 
 def layer_names(path: Path) -> list[str]:

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from backend.commands.controls import add_controls, request_fields
 from backend.inputs import check_inputs
-from backend.models import loras
+from backend.models import loras, store
 from backend.models.catalogue import entry
 from backend.protocol import ErrorKind, GenerateRequest, SkyloopError
+from backend.serve.uploads import _with_paths
 from tests.backend.conformance import ready
 from tests.backend.families.test_wan import TINY
 
@@ -192,6 +193,31 @@ def test_a_file_for_a_larger_model_says_so(tmp_path: Path) -> None:
         "another size: in blocks.0.attn1.to_q it is 40 wide, this model 24",
         lambda: loras.apply(network(), [(file, 1.0)]),
     )
+
+
+def test_that_is_seen_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wan = entry("wan21-1.3b")
+    for form in FORMS:
+        big = written(
+            tmp_path / "big.safetensors", form(torch.randn(RANK, 40), torch.randn(40, RANK), "blocks.0.attn1.to_q")
+        )
+        loras.check(big, wan)  # nobody knows: the model is not here
+        with monkeypatch.context() as patch:
+            network().save_pretrained(tmp_path / "transformer")
+            patch.setattr(store, "installed", lambda _: tmp_path)
+            refused(
+                "another size: its layers are 40 wide, those of Wan 2.1 1.3B 24", lambda big=big: loras.check(big, wan)
+            )
+            loras.check(file_of(tmp_path, form), wan)
+
+
+def test_over_http_the_files_are_those_that_were_uploaded(tmp_path: Path) -> None:
+    (tmp_path / "style.safetensors").write_bytes(b"x")
+    there = _with_paths(replace(WAN, loras=(("style.safetensors", 0.5),)), tmp_path)
+    assert there.loras == ((str(tmp_path / "style.safetensors"), 0.5),)
+    for name in ("other.safetensors", "../style.safetensors", str(tmp_path / "style.safetensors")):
+        with pytest.raises(SkyloopError, match="lora 2 .* is not the name of an uploaded file"):
+            _with_paths(replace(WAN, loras=(("style.safetensors", 1.0), (name, 1.0))), tmp_path)
 
 
 def test_what_does_not_fit_of_a_file_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
