@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         documents = [json.loads(file.read_text(encoding="utf-8")) for file in options.report]
         print(markdown(documents[0] | {"found": [f for document in documents for f in document["found"]]}))
         return 0
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(options.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     bench = Bench(device, options.tiny, time.monotonic() + 60 * options.minutes)
     document = _begun(options.out, device, tiny=options.tiny)
     work = {"rate": rate, **PARTS, "sides": sides}

@@ -23,7 +23,7 @@ from ..models.base import VideoModel
 from ..models.memory_plan import Plan, Rung
 from ..models.placement import compute_dtype
 from ..models.sparing import Sparing
-from ..models.tuning import compiled, faster
+from ..models.tuning import can_compile, compiled
 from ..protocol import SkyloopError
 from ..render import source_of
 from ..sizes import window_of
@@ -92,9 +92,7 @@ def forward(bench: Bench, name: str) -> Found:
     with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION,
                       SDPBackend.MATH], set_priority=True):  # fmt: skip
         yield taken("cuDNN attention first", 1)
-    faster(found.denoiser)
-    yield taken("channels last", 1)
-    if bench.device.type == "cuda" and bench.left > 90:
+    if can_compile(bench.device) and bench.left > 90:
         start = time.perf_counter()
         compiled(found.denoiser)
         bare(found, 1, frames, guided=found.guided)()
@@ -112,7 +110,6 @@ def forward(bench: Bench, name: str) -> Found:
 def engine(bench: Bench, name: str) -> Found:
     """Seconds of two steps of a whole sky over those of as many bare calls, at the batch that the planner chooses."""
     found = subject(name, bench.device, tiny=bench.tiny)
-    faster(found.denoiser)
     spec = found.model.spec
     canvas = canvas_of(found, 256 if bench.tiny else 2048, bench.latents(found))
     frames = window_of(canvas.frames, True, spec)
@@ -161,6 +158,8 @@ def peak(bench: Bench, name: str) -> Found:
     """The most memory of the card at several sizes: of the first window batches of a step, which are all alike, and of
     decoding the first tiles."""
     found = subject(name, bench.device, tiny=bench.tiny)
+    for part in MODELS[name].parts:  # all are there from the first size on
+        found.model.family.parts[part]
     for width in (256, 512) if bench.tiny else SIZES:
         yield {"width": width, **_some_work(bench, found, found.model, width)}
     found.close()

@@ -21,9 +21,9 @@ from ..methods import Task, dynamicscaler, skyloop
 from ..methods.offset_shifting import OffsetShiftingDenoiser
 from ..methods.projection import ProjectionDenoiser
 from ..models.base import View, Wrapped
-from ..models.tuning import can_compile, compiled, faster
+from ..models.tuning import can_compile, compiled
 from ..protocol import GenerateRequest
-from ..sizes import refine_levels
+from ..sizes import stage_levels
 from ..windows import layout
 from . import gauges
 from .parts import Bench
@@ -39,7 +39,6 @@ def sides(bench: Bench, name: str) -> Iterator[dict[str, Any]]:
     theirs = {frames: _theirs(found, _task(InTurn(found), found, frames, bench)) for frames in FRAMES}
     for frames in FRAMES:
         yield {"frames": frames, "way": "reference", **theirs[frames]}
-    faster(found.denoiser)
     start = time.perf_counter()
     if can_compile(bench.device) and bench.left > 240:
         compiled(found.denoiser)
@@ -138,13 +137,14 @@ def evaluations(task: Task) -> int:
     """Of the denoiser, by ``skyloop``: every window once, and twice where it is guided."""
     spec, request, found = task.model.spec, task.request, 0
     stages = skyloop.plan(request, spec)
+    levels_of = stage_levels(task.model.sigmas, request.steps, len(stages), stages[0][0].kind == "erp")
     for number, charts in enumerate(stages):
         sizes = [(c.rows, c.columns, c.wrap) for c in charts]
-        sigmas = task.model.sigmas
-        levels = refine_levels(sigmas, request.steps) if number else sigmas(request.steps)
+        levels = levels_of[number]
+        shape = spec.panorama if charts[0].kind == "erp" and spec.panorama else (spec.cells,)
         schedule = skyloop.guided(levels, request.guidance, spec.guided_above)
         for step, scale in enumerate(schedule.guidance):
             last = number == len(stages) - 1 and levels[step + 1] == 0
-            windows = layout(sizes, task.frames, request.loop, step, (task.window, spec.cells), spec.lead, last)
+            windows = layout(sizes, task.frames, request.loop, step, (task.window, *shape), spec.lead, last)
             found += len(windows) * (1 if scale == 1 else 2)
     return found

@@ -84,7 +84,7 @@ class Placed(FoundationModel):
         """So many evaluations of a window are to come: compile the denoiser where that repays the minutes it takes."""
         if self._compiled or self.plan.rung not in (Rung.RESIDENT, Rung.SWAPPED):
             return
-        if tuning.repays(evaluations * self.sizes.flops, self.device):
+        if tuning.repays(evaluations * self.sizes.flops, self.device, unet=self.sizes.unet):
             self._compiled = True
             self._placement.finish = tuning.compiled
             self.family.parts.release(*self.entry.architecture.denoisers)
@@ -177,6 +177,9 @@ def sized(
         flops=memory_plan.flops(denoiser, 1e9 * entry.parameters_b, window.frames, window.cells),
         cell=memory_plan.cell_bytes(configs.get("vae", {}), cls.DECODED, entry.architecture.ratio, each),
         least_cells=(3 * cls.halo) ** 2,
+        # A small sky's charts are a window high: no larger tiles for large ones, so that they take no more memory.
+        most_cells=min(memory_plan.MOST_CELLS, (window.cells + 2 * cls.halo) ** 2),
+        unet=memory_plan.is_unet(denoiser),
         tokens=branches * memory_plan.tokens_of(denoiser, window.frames, window.cells),
         quantised=quantised,
     )

@@ -31,6 +31,8 @@ BLOCKS_AT_ONCE, LEAVES_BYTES = 3, 0.35 * GB
 FP8_SHARE = 0.55
 # Windows that keep a card busy together have about so many tokens; more at once only takes memory.
 BUSY_TOKENS = 16_384
+# Cells of a UNet's finest level that keep a card as busy as a token: two windows of AnimateDiff at once save 9 %.
+UNET_CELLS = 16
 MOST_WINDOWS = 16
 # Larger tiles of a clip waste less on the cells around them, but no longer much; they get this part of what is free.
 MOST_CELLS, TILES_SHARE = 1 << 12, 0.7
@@ -61,10 +63,10 @@ class Sizes:
     """Bytes of a model: the ``denoiser`` as loaded (of two experts, of which one is loaded at a time, the larger), its
     number of ``blocks``, the other parts that are needed besides (``others``: the autoencoder, image encoders), what
     evaluating one window takes meanwhile (``window``, for each of the ``branches`` of guidance), and what decoding a
-    clip takes for each cell of a tile (``cell``), of which there are ``least_cells`` at least.
+    clip takes for each cell of a tile (``cell``), of which there are from ``least_cells`` to ``most_cells``.
 
     ``tokens``: of a window in all branches, for how many keep a card busy. ``flops``: operations of evaluating a window
-    in one branch. ``quantised``: the denoiser is, already.
+    in one branch. The denoiser may be a ``unet``, and ``quantised`` already.
     """
 
     denoiser: int
@@ -74,8 +76,10 @@ class Sizes:
     cell: int
     least_cells: int
     tokens: int
+    most_cells: int = MOST_CELLS
     flops: float = 0.0
     branches: int = 1
+    unet: bool = False
     quantised: bool = False
 
 
@@ -150,8 +154,9 @@ def host_bytes(rung: Rung, sizes: Sizes) -> int:
 def batch(rung: Rung, sizes: Sizes, free: int) -> int:
     """How many windows at once: as many as keep the card busy, if there is room. Where weights are streamed, twice as
     many, since each sweep of them serves all."""
+    tokens = sizes.tokens / UNET_CELLS if sizes.unet else sizes.tokens
     streamed = rung in (Rung.BLOCKS, Rung.LEAVES, Rung.FP8_LEAVES)
-    wanted = max(1, min(MOST_WINDOWS, BUSY_TOKENS * (2 if streamed else 1) // max(1, sizes.tokens)))
+    wanted = max(1, min(MOST_WINDOWS, int(BUSY_TOKENS * (2 if streamed else 1) / max(1, tokens))))
     while wanted > 1 and device_bytes(rung, sizes, wanted * sizes.branches) > free:
         wanted -= 1
     return wanted
@@ -178,7 +183,7 @@ def _filled(rung: Rung, sizes: Sizes, free: int) -> Plan:
     at_once = windows * sizes.branches if together else 1
     usual = max(device_bytes(rung, sizes, at_once), TILES_SHARE * free)
     room = (usual - _weights(rung, sizes)[1]) / max(1, sizes.cell)
-    cells = max(sizes.least_cells, min(MOST_CELLS, int(room)))
+    cells = max(sizes.least_cells, min(sizes.most_cells, int(room)))
     needed = device_bytes(rung, sizes, at_once, cells) + RESERVE_BYTES
     return Plan(
         rung=rung, window_batch=windows, device_bytes=int(needed), host_bytes=host_bytes(rung, sizes),
@@ -237,16 +242,17 @@ def tokens_of(config: Mapping[str, Any], frames: int, cells: int) -> int:
 def window_bytes(config: Mapping[str, Any], frames: int, cells: int) -> int:
     """What evaluating a window in one branch takes on the way, in 16 bits, attention without its matrix.
 
-    Of a transformer the widest moment: residual, norm and modulation in 32 bits, and the hidden layer of the
-    feed-forward beside its input and output. Of a UNet, its finest level with the skip connections it keeps.
+    Of a transformer the widest moment: the hidden layer of the feed-forward, and beside it residual, norm and
+    modulation in 32 and 16 bits. Of a UNet, its finest level with the skip connections it keeps. How many such layers,
+    was measured (docs/performance.md): within a third for Wan, LTX, AnimateDiff and Stable Video Diffusion.
     """
     tokens = tokens_of(config, frames, cells)
     if is_unet(config):
         finest = int(config["block_out_channels"][0])
-        return tokens * finest * 2 * 22
+        return tokens * finest * 2 * 29
     width = width_of(config)
     inner = int(config.get("ffn_dim") or config.get("ff_dim") or 4 * width)
-    return tokens * (2 * inner * 2 + width * (3 * 4 + 6 * 2))
+    return tokens * (inner * 2 + width * 26)
 
 
 def cell_bytes(config: Mapping[str, Any], frames: int, ratio: int, bytes_each: int) -> int:

@@ -14,7 +14,6 @@ from torch import nn
 
 from .header import BITS, check_header
 from .memory_plan import RESERVE_BYTES, Plan, Rung
-from .tuning import faster
 
 STREAMED = {Rung.BLOCKS: "block_level", Rung.LEAVES: "leaf_level", Rung.FP8_LEAVES: "leaf_level"}
 IN_8_BITS = (Rung.FP8, Rung.FP8_LEAVES)
@@ -35,6 +34,7 @@ def free_bytes(device: torch.device) -> tuple[int, int]:
     host = _host_free()
     if device.type != "cuda":
         return host, host
+    device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
     free, total = torch.cuda.mem_get_info(device)
     mine = torch.cuda.memory_reserved(device)
     limit = int(torch.cuda.get_per_process_memory_fraction(device) * total)
@@ -106,7 +106,6 @@ class Placement:
             if self.device.type == "cuda" and module_bytes(part) + RESERVE_BYTES > free_bytes(self.device)[0]:
                 return streamed(part, self.device, "leaf_level")
             return part.to(self.device)
-        faster(part)
         if name in self.denoisers:
             if self.finish:
                 self.finish(part)

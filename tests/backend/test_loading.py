@@ -201,7 +201,7 @@ def test_a_compiled_denoiser_is_given_batches_of_one_size(there: Path, monkeypat
     model: Any = loading.load(MODEL, CPU, plan=plan(Rung.RESIDENT))
     want, seen, made = clean(model), [], []
     model.expect(1000)  # there is nothing to compile with here
-    monkeypatch.setattr(loading.tuning, "repays", lambda operations, _: operations > 0)
+    monkeypatch.setattr(loading.tuning, "repays", lambda operations, *_, **__: operations > 0)
     monkeypatch.setattr(loading.tuning, "compiled", made.append)
     model.expect(1000)
     raw = model.family.raw
@@ -225,7 +225,7 @@ def test_where_it_cannot_be_compiled_it_runs_as_it_is(there: Path, monkeypatch: 
 
         denoiser.register_forward_pre_hook(failing)
 
-    monkeypatch.setattr(loading.tuning, "repays", lambda *_: True)
+    monkeypatch.setattr(loading.tuning, "repays", lambda *_, **__: True)
     monkeypatch.setattr(loading.tuning, "compiled", broken)
     model.expect(1000)
     assert torch.equal(clean(model), want)

@@ -122,7 +122,7 @@ class AnimateDiff(Family):
         "tokenizer": "transformers:CLIPTokenizer",
     }
     # Its convolutions reach 17 cells, and its normalisation and attention all of a tile, but weakly.
-    DECODED = 1
+    DECODED = 2
     halo = 8
 
     def __init__(self, parts: Parts, entry: Any) -> None:

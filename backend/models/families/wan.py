@@ -40,6 +40,7 @@ class Wan(Family):
     }
     FP32_PARTS = frozenset({"vae"})
     CHANNELS = 16
+    DECODED = 14  # 4 at a time, and what its layers keep of those before
     halo = wan_autoencoder.HALO
 
     def __init__(self, parts: Parts, entry: Any) -> None:

@@ -19,6 +19,7 @@ class Wan22Small(Wan):
     a gigabyte, and twice that while it is used. Its autoencoder makes a cell of 16 x 16 pixels."""
 
     CHANNELS = 48
+    DECODED = 19
 
     def raw(self, x: Tensor, timestep: float, texts: Sequence[Text], views: Sequence[View]) -> Tensor:
         if not any(view.given for view in views):
