@@ -50,7 +50,8 @@ from .render import decode_frames, render
 if TYPE_CHECKING:
     from .evaluation.spatial import ReferenceView
 
-PREVIEW_HEIGHT, PREVIEW_INTERVAL_S = 256, 1.0
+# Previews come a second apart or more, and take at most a tenth of the time.
+PREVIEW_HEIGHT, PREVIEW_INTERVAL_S, PREVIEW_PAUSE = 256, 1.0, 9.0
 MOVIE, POSTER, LIGHT, RESULT = "sky.mp4", "poster.png", lighting.FILE, "result.json"
 
 Steps = Generator[Event, None, Any]
@@ -174,7 +175,7 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
     checkpoints = shelf.of("sky")
 
     def run(saved: Saved | None) -> Steps:
-        evaluations, preview_s = 0, -math.inf
+        evaluations, preview_due = 0, -math.inf
         if saved:
             evaluations, seconds = _so_far(saved)
             clock.go_on(seconds)
@@ -197,10 +198,12 @@ def compose(task: Task, job: Path, shelf: Shelf, clock: Clock) -> Steps:
                     facts = {"evaluations": evaluations, "seconds": clock.seconds}
                     checkpoints.offer(p.state, now.generator, facts)
             yield phase(p.stage, p.done, p.total, "tile" if p.stage in ("upsample", "read") else "window")
-            if p.clean is not None and time.monotonic() - preview_s > PREVIEW_INTERVAL_S:
+            if p.clean is not None and time.monotonic() > preview_due:
+                start = time.monotonic()
                 with clock("preview"):
                     write_preview(now.model, p.clean, now.request, job)
-                preview_s = time.monotonic()
+                end = time.monotonic()
+                preview_due = end + max(PREVIEW_INTERVAL_S, PREVIEW_PAUSE * (end - start))
                 yield Event(type="preview", data={"file": "preview.png"})
 
     return (yield from resumed(checkpoints, task.fields, run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +205,15 @@ def test_a_movie_may_show_some_frames_only() -> None:
     canvas = Canvas(RING, z, True, 0.1, stride=2)
     later = list(decode_frames(Temporal(), canvas, 8 * RATIO, 32 * RATIO, range(4, 9)))
     assert np.array_equal(np.stack(later), every[8:18:2])
+
+
+def test_a_film_may_be_in_files(tmp_path: Path) -> None:
+    canvas = Canvas(RING, noise_for(RING, 6), True, 0.1)
+    shown, fields = range(24), Fields(tmp_path, memory_bytes=0)
+    in_memory = list(decode_frames(Temporal(decode_noise=0.1), canvas, 64, 256, shown))
+    in_files = list(decode_frames(Temporal(decode_noise=0.1), canvas, 64, 256, shown, fields))
+    assert all(np.array_equal(a, b) for a, b in zip(in_memory, in_files, strict=True))
+    assert not list(tmp_path.iterdir())
 
 
 def test_cancelling_closes_the_decoder() -> None:
