@@ -23,6 +23,7 @@ from backend.models.families.family import Family, Text
 from backend.models.foundation import FoundationModel
 from backend.models.levels import Levels, VarianceExploding, VariancePreserving
 from backend.models.parts import Parts
+from backend.models.schedules import levels_of
 from backend.models.texts import TextCache
 from backend.solver import solver_step
 from backend.windows import Span, Window, cover, offset
@@ -335,6 +336,17 @@ class Conformance:
                 ours = levels.clean(out, x * factor, sigmas[k])
                 assert timestep == pytest.approx(case.timestep(scheduler, t), abs=2e-3)
                 assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+    def test_the_catalogue_knows_how_it_sees_time_and_where_guidance_ends(self, case: Case) -> None:
+        """What a sky will take is told from the catalogue alone."""
+        spec, entry = case.family.spec, case.family.entry
+        form = entry.architecture
+        assert (spec.time_ratio, spec.lead, spec.ratio) == (form.time_ratio, int(form.causal), form.ratio)
+        shortest = [min(facts.least_frames or spec.frames, spec.frames) for facts in (spec, form)]
+        assert shortest[0] == shortest[1]
+        assert spec.guided_above == pytest.approx(form.guided_above)
+        for steps in (entry.preset.steps, 7, 1000):
+            assert levels_of(entry)(steps) == pytest.approx(case.model.sigmas(steps), abs=2e-3)
 
     def test_sigmas_fall_from_noise_to_clean(self, case: Case) -> None:
         for steps in (1, 4, 7):
