@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from . import coverage
 from .controls import Region
+from .models import loras
 from .models.catalogue import Entry, entries
 from .models.schedules import Levels, levels_of
-from .protocol import GenerateRequest
+from .protocol import GenerateRequest, SkyloopError
 from .sizes import (
     GUIDED_ABOVE,
     frames_of,
@@ -20,10 +21,10 @@ from .sizes import (
     own_of,
     panorama_size,
     plane_sizes,
-    refine_levels,
     span_count,
     sphere_columns,
     sphere_rows,
+    stage_levels,
 )
 
 
@@ -42,16 +43,18 @@ class ModelFacts:
     lead: int = 0
     least_frames: int = 0
     guided_above: float = GUIDED_ABOVE
+    panorama: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Stage:
     """One resolution of ``skyloop``: ``charts`` of (rows, columns, whether they wrap), the noise ``levels`` that it
-    goes through, and what a window sees (radians)."""
+    goes through, what a window sees (radians), and how many rows and columns it has."""
 
     charts: tuple[tuple[int, int, bool], ...]
     levels: tuple[float, ...]
     window: float
+    shape: tuple[int, int]
 
     @property
     def cells(self) -> int:
@@ -83,7 +86,16 @@ def model_facts(request: GenerateRequest) -> ModelFacts:
         lead=int(form.causal),
         least_frames=min(form.least_frames, window.frames),
         guided_above=form.guided_above,
+        panorama=_panorama(request, entry),
     )
+
+
+def _panorama(request: GenerateRequest, entry: Entry) -> tuple[int, int] | None:
+    """Rows and columns of a window in which the model sees all of the sky, if it does."""
+    try:
+        return loras.panorama(entry, [path for path, _ in request.lora_files]) or entry.panorama
+    except SkyloopError:  # which is said where the file is used
+        return entry.panorama
 
 
 def stages(request: GenerateRequest) -> list[Stage]:
@@ -97,10 +109,15 @@ def stages(request: GenerateRequest) -> list[Stage]:
         around = sphere_columns(request.width, request.fov_deg, facts.cells, facts.ratio)
         charts = [_sphere(n, facts.cells) for n in around]
         windows = [2 * math.pi * facts.cells / n for n in around]
+    shapes, panorama = [(facts.cells, facts.cells)] * len(charts), facts.panorama
+    whole = panorama is not None and not request.flat and not request.from_whole
+    if panorama and whole:
+        charts, windows, shapes = [((*panorama, True),), *charts], [2 * math.pi, *windows], [panorama, *shapes]
     steps = request.steps or facts.steps
-    first = last_part(facts.levels, steps, request.strength) if request.from_whole else facts.levels(steps)
-    levels = [first, *[refine_levels(facts.levels, steps)] * (len(charts) - 1)]
-    return [Stage(c, tuple(s), w) for c, s, w in zip(charts, levels, windows, strict=True)]
+    levels = stage_levels(facts.levels, steps, len(charts), whole)
+    if request.from_whole:
+        levels[0] = last_part(facts.levels, steps, request.strength)
+    return [Stage(c, tuple(s), w, shape) for c, s, w, shape in zip(charts, levels, windows, shapes, strict=True)]
 
 
 def _sphere(columns: int, cells: int) -> tuple[tuple[int, int, bool], ...]:
@@ -153,7 +170,7 @@ def _windows(request: GenerateRequest, stage: Stage, *, finishing: bool) -> int:
     facts = model_facts(request)
     over_time = span_count(*own_of(_latents(request), request.loop, facts), request.loop, finishing)
     return over_time * sum(
-        span_count(rows, facts.cells, False) * span_count(columns, facts.cells, wrap, finishing)
+        span_count(rows, stage.shape[0], False) * span_count(columns, stage.shape[1], wrap, finishing)
         for rows, columns, wrap in stage.charts
     )
 

@@ -159,13 +159,15 @@ def denoise(
     final: bool = True,
     begun: State | None = None,
     fresh: Callable[[], list[Tensor]] | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> Iterator[Progress]:
     """Take ``canvas`` through ``schedule``, in place, one scheduler step of the whole canvas at a time.
 
     ``windows_of`` gives the windows of a step, and is told whether it is the last one; by default :func:`.layout`.
     ``final``: nothing comes after, so that the borders of the last step must heal in itself. ``begun``: go on from
     there, where the canvas's latents are its own already. ``fresh`` draws white noise for the whole canvas: for models
-    whose solver is ``renoise``, once a step.
+    whose solver is ``renoise``, once a step. ``shape``: rows and columns of the windows, where they are not the
+    model's square ones.
 
     Every window of a step reads the same canvas, so their order and batching do not matter (design, section 4). Only
     a window batch is on the model's device. Yields after every batch; stop iterating to cancel. Raises
@@ -181,7 +183,7 @@ def denoise(
     def windows_at(step: int) -> list[Window]:
         last = final and sigmas[step + 1] == 0.0
         # One shape for all windows: one compiled graph.
-        size = (window_of(canvas.frames, canvas.loop, spec), spec.cells)
+        size = (window_of(canvas.frames, canvas.loop, spec), *(shape or (spec.cells,)))
         whole = windows_of or (
             lambda k, end: layout(sizes, canvas.frames, canvas.loop, k, size, spec.lead, finishing=end)
         )

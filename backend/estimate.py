@@ -129,7 +129,8 @@ def _film(request: GenerateRequest) -> float:
 def _reference_evaluations(request: GenerateRequest) -> int:
     """Of the single windows that a sky is measured against: as wide as the finest stage's, and as the layout's."""
     facts, pitches = model_facts(request), 1 if request.flat else 5
-    return pitches * len(stages(request)[:2]) * (request.steps or facts.steps) * (1 if guidance_of(request) == 1 else 2)
+    square = [stage for stage in stages(request) if stage.shape == (facts.cells, facts.cells)]
+    return pitches * len(square[:2]) * (request.steps or facts.steps) * (1 if guidance_of(request) == 1 else 2)
 
 
 def _memory_mb(request: GenerateRequest, device_kind: str) -> float:

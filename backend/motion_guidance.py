@@ -47,7 +47,7 @@ def upsample(
             yield Progress("upsample", int(part * total), total, 0)
     pictures = [
         sharper(Renderer(decoder, c.in_pixels(model.spec.ratio)), SHARPEN, *_radii(old, c))
-        for old, c in zip(canvas.charts, charts, strict=True)
+        for old, c in zip(canvas.charts * (len(charts) // len(canvas.charts)), charts, strict=True)
     ]
     at_once, loop = decoder.at_once, canvas.loop
     return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample", loop=loop))
@@ -55,6 +55,9 @@ def upsample(
 
 def _radii(coarse: Chart, fine: Chart) -> tuple[float, float]:
     """Radius of the blur down and across, in pixels of the finer chart: by how much more it resolves that way."""
+    if fine.kind != coarse.kind:  # an equirectangular one, all of the sky at the scale of its horizon
+        ratio = SHARPEN_RADIUS * fine.columns_around / coarse.columns_around
+        return ratio, ratio
     extents = fine.extent / coarse.extent
     down = fine.rows / coarse.rows / extents
     across = fine.columns / coarse.columns / (1 if coarse.wrap else extents)

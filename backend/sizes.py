@@ -23,6 +23,9 @@ GUIDED_ABOVE = 0.5
 # A finer stage starts from the one before at this noise level and takes this part of the steps. What is where is
 # settled by the layout, so refining goes without guidance, at half the cost.
 REFINE_SIGMA, REFINE_STEPS = 0.4, 0.25
+# The same of the stage after one that saw all of the sky in a single window: that is much coarser, and stretched where
+# it comes near the poles, so more of it is left to be made.
+PANORAMA_SIGMA, PANORAMA_STEPS = 0.6, 0.45
 
 
 def is_tight(columns: int, cells: int) -> bool:
@@ -129,11 +132,22 @@ def last_part(levels: Callable[[int], list[float]], steps: int, part: float) -> 
     return _part_from(levels(1000), round((1 - part) * 1000), refining_steps(steps, part))
 
 
-def refine_levels(levels: Callable[[int], list[float]], steps: int) -> list[float]:
-    """The part of a model's own schedule below :data:`REFINE_SIGMA`, in its part of the steps, two at least."""
+def stage_levels(levels: Callable[[int], list[float]], steps: int, stages: int, panorama: bool) -> list[list[float]]:
+    """The noise levels of each stage of a sky: a model's own, then parts of those. ``panorama``: the first stage is a
+    single window."""
+    found = [levels(steps)]
+    if panorama:
+        found.append(refine_levels(levels, steps, PANORAMA_SIGMA, PANORAMA_STEPS))
+    return [*found, *[refine_levels(levels, steps)] * (stages - len(found))]
+
+
+def refine_levels(
+    levels: Callable[[int], list[float]], steps: int, sigma: float = REFINE_SIGMA, part: float = REFINE_STEPS
+) -> list[float]:
+    """The part of a model's own schedule below ``sigma``, in that ``part`` of the steps, two at least."""
     fine = levels(1000)
-    start = next(i for i, s in enumerate(fine) if s <= REFINE_SIGMA)
-    return [REFINE_SIGMA, *_part_from(fine, start, refining_steps(steps, REFINE_STEPS))[1:]]
+    start = next(i for i, s in enumerate(fine) if s <= sigma)
+    return [sigma, *_part_from(fine, start, refining_steps(steps, part))[1:]]
 
 
 def _part_from(fine: list[float], start: int, count: int) -> list[float]:

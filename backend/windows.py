@@ -136,19 +136,19 @@ def layout(
     frames: int,
     loop: bool,
     step: int,
-    window: tuple[int, int],
+    window: tuple[int, ...],
     lead: int = 0,
     finishing: bool = False,
 ) -> list[Window]:
     """All windows of step ``step`` over charts of (rows, columns, wrap). ``window``: its frames, of which ``lead`` are
-    a lead (:func:`led`), and its cells.
+    a lead (:func:`led`), its rows, and its columns where those are another number.
 
     Earlier ones come first, so that of a long canvas only a few frames are in use at a time.
     """
-    span_frames, cells = window
+    span_frames, high, wide = (*window, window[-1])[:3]
     windows = []
     for t in over_time(frames, span_frames, lead, offset(step, 0), loop, finishing):
         for chart, (rows, columns, wrap) in enumerate(sizes):
-            for r in cover(rows, cells, offset(step, 1), False):
-                windows += [Window(chart, t, r, c) for c in cover(columns, cells, offset(step, 2), wrap, finishing)]
+            for r in cover(rows, high, offset(step, 1), False):
+                windows += [Window(chart, t, r, c) for c in cover(columns, wide, offset(step, 2), wrap, finishing)]
     return windows

@@ -1,4 +1,8 @@
-"""Our method: an atlas in which windows are plain crops, wide ones first, then finer ones from what they made."""
+"""Our method: an atlas in which windows are plain crops, wide ones first, then finer ones from what they made.
+
+A model that can see a whole panorama makes the layout of that: an equirectangular picture in a single window, which is
+turned at every step, in longitude and around the loop. The atlas then starts from what it made.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from ..known import Known
 from ..models.base import ModelSpec
 from ..motion_guidance import renoise, upsample
 from ..protocol import GenerateRequest
-from ..sizes import REFINE_SIGMA, last_part, plane_sizes, refine_levels, sphere_columns
+from ..sizes import REFINE_SIGMA, last_part, plane_sizes, sphere_columns, stage_levels
 from . import Denoising, Task
 
 # How much faster a world the model is asked for, so that the sky moves as its windows do (docs/engine.md): a clip that
@@ -38,7 +42,10 @@ def plan(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
     if request.flat:
         return _flat_stages(request, spec)
     columns = sphere_columns(request.width, request.fov_deg, spec.cells, spec.ratio)
-    return [sphere_charts(n, spec.cells) for n in columns]
+    atlases = [sphere_charts(n, spec.cells) for n in columns]
+    if spec.panorama is None or request.from_whole:  # what is made anew has its layout
+        return atlases
+    return [[Chart("erp", *spec.panorama, wrap=True)], *atlases]
 
 
 def _flat_stages(request: GenerateRequest, spec: ModelSpec) -> list[list[Chart]]:
@@ -110,6 +117,9 @@ def compose(task: Task) -> Denoising:
     names = stage_names(len(stages))
     again = last_part(model.sigmas, request.steps, request.strength) if request.from_whole else []
     begin = entry(request, stages, model.spec, again[0]) if again else 0
+    whole = stages[0][0].kind == "erp"
+    levels = stage_levels(model.sigmas, request.steps, len(stages), whole)
+    levels[begin] = again or levels[begin]
     known = Known(model, request, task.frames, task.stride, task.fields)
     wanted, avoided = paces(task, len(stages) - 1)
     canvas: Canvas | None = None
@@ -124,7 +134,7 @@ def compose(task: Task) -> Denoising:
             latents = fresh()
             if canvas:
                 coarse = yield from upsample(model, canvas, charts, task.fields)
-                _begin_from(coarse, latents, REFINE_SIGMA, task.fields)
+                _begin_from(coarse, latents, levels[number][0], task.fields)
             elif again:
                 coarse = yield from known.beginning(charts, last=number == len(stages) - 1)
                 _begin_from(coarse, latents, again[0], task.fields)
@@ -132,10 +142,7 @@ def compose(task: Task) -> Denoising:
                 latents = task.begin(latents)
         guides = yield from known.guides(charts, coarse if number else None, first=number == 0)
         kept = named("coarse", coarse) if coarse and number and request.camera else {}
-        levels = (
-            (again or model.sigmas(request.steps)) if number == begin else refine_levels(model.sigmas, request.steps)
-        )
-        schedule = guided(levels, request.guidance, model.spec.guided_above)
+        schedule = guided(levels[number], request.guidance, model.spec.guided_above)
         given = yield from known.given(charts)
         canvas = replace(task.canvas(charts, latents), frame_step_s=wanted, avoid_step_s=avoided, given=given)
         for p in denoise(
@@ -149,6 +156,7 @@ def compose(task: Task) -> Denoising:
             final=number == len(stages) - 1,
             begun=begun,
             fresh=fresh,
+            shape=model.spec.panorama if whole and number == 0 else None,
         ):
             yield replace(p, state=replace(p.state, tensors=p.state.tensors | kept)) if p.state else p
     assert canvas is not None

@@ -27,7 +27,7 @@ class Architecture:
     ``vae`` (empty: none); ``parts`` are the others. A latent cell is ``ratio`` pixels wide, a latent frame
     ``time_ratio`` frames long, but for the first of a ``causal`` autoencoder, which is one frame. Windows are multiples
     of ``multiple`` cells, and may be as short as ``least_frames`` (0: only whole). ``guided_above``: the noise level
-    down to which guidance matters.
+    down to which guidance matters. ``circular``: windows can be closed to a ring, in which it sees a whole panorama.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Architecture:
     multiple: int = 1
     least_frames: int = 0
     guided_above: float = GUIDED_ABOVE
+    circular: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

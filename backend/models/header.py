@@ -55,6 +55,15 @@ def check_header(path: Path, kind: ErrorKind = ErrorKind.MISSING_MODEL) -> dict[
         raise _unreadable(path, kind, str(getattr(error, "strerror", None) or error)) from error
 
 
+def notes(path: Path, kind: ErrorKind = ErrorKind.MISSING_MODEL) -> dict[str, str]:
+    """What the file's makers wrote into it, by name. Raises like :func:`check_header`."""
+    check_header(path, kind)
+    with open_read(path, MAX_FILE_BYTES) as file:
+        document = parse_json(file.read(int.from_bytes(file.read(8), "little")))
+    found = document.get("__metadata__")
+    return {key: v for key, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+
 def _unreadable(path: Path, kind: ErrorKind, reason: str) -> SkyloopError:
     hint = "Install Skyloop again." if kind is ErrorKind.MISSING_MODEL else ""
     return SkyloopError(kind, f"{path.name} cannot be read: {reason.rstrip('.')}.", hint)
@@ -64,7 +73,7 @@ def _tensors(header: bytes, data_bytes: int) -> dict[str, TensorInfo]:
     if not header.startswith(b"{"):
         _refuse("it is no safetensors file")
     document = parse_json(header)
-    document.pop("__metadata__", None)  # notes that nothing here reads
+    document.pop("__metadata__", None)
     if len(document) > MAX_TENSORS:
         _refuse(f"it has {len(document)} tensors")
     found = {name: _tensor(name, entry) for name, entry in document.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..media.files import read_input
 from ..protocol import ErrorKind, SkyloopError, bad_request
 from ..typed import parse_json
-from .header import check_header
+from .header import check_header, notes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +54,8 @@ _MUSUBIS_WAN = re.compile(r"^lora_unet_blocks_(\d+)_(self_attn|cross_attn|ffn)_(
 _QUERY = re.compile(r"(self_attn[._]q|attn1[._]to_q)\.lora_(A|down)\.(default\.)?weight$")
 _MAX_CONFIG_BYTES = 4 << 20
 _PANORAMIC = re.compile(r"equirect|\b360\b|360[ -]?(°|deg|pano)|panoram", re.IGNORECASE)
+# A bare number may count steps.
+_NAMED = re.compile(r"equirect|(?<![a-z])pano|wan[-_ ]?pano|^360[-_ ]|360[-_ ]?(°|deg|vr)", re.IGNORECASE)
 
 
 def check(path: Path, entry: Entry) -> None:
@@ -114,14 +116,12 @@ def part_of(path: Path, entry: Entry) -> str:
 
 def panorama(entry: Entry, paths: Iterable[Path]) -> tuple[int, int] | None:
     """Rows and columns of a window in which the model sees a whole equirectangular panorama, if one of the files says
-    in its own notes that it was trained on such: twice as wide as high, with about as many cells as a square window."""
-    from safetensors import safe_open
-
-    for path in paths:
-        layer_names(path)  # raises, where a library should not read it
-        with safe_open(path, "pt") as file:
-            notes = file.metadata() or {}
-        if any(_PANORAMIC.search(value) for value in notes.values()):
+    in its own notes, or by its name, that it was trained on such: twice as wide as high, with about as many cells as a
+    square window. None for a model whose windows cannot be closed to a ring. Raises ``bad_request``."""
+    for path in paths if entry.architecture.circular else ():
+        layer_names(path)  # raises, where it is no LoRA
+        written = notes(path.resolve(), ErrorKind.BAD_REQUEST).values()
+        if _NAMED.search(path.stem) or any(map(_PANORAMIC.search, written)):
             step = entry.architecture.multiple
             rows = max(1, round(entry.window.cells / 2**0.5 / step)) * step
             return rows, 2 * rows

@@ -81,6 +81,7 @@ def cases(files: Path) -> dict[str, tuple[GenerateRequest, dict[str, Any]]]:
         "variation": (replace(SMALL, source=movie, strength=0.6, loop=False), {}),
         "grown": (replace(large, source=movie, strength=0.7), {}),
         "camera": (replace(large, camera=camera), {}),
+        "panorama": (replace(large, camera=camera, image=still), {"panorama": (6, 12), "solver": "renoise"}),
         "still": (replace(SMALL, motion=0.0), {"solver": "renoise"}),
     }
 

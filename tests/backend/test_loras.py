@@ -328,9 +328,14 @@ def test_a_request_with_files_is_checked_before_anything_is_loaded(tmp_path: Pat
     refused("is a LoRA for Wan, and LTX", lambda: check_inputs(replace(fine, model="ltx-2b")))
 
 
-def test_only_its_own_notes_make_a_file_one_for_whole_panoramas(tmp_path: Path) -> None:
+def test_its_own_notes_or_its_name_make_a_file_one_for_whole_panoramas(tmp_path: Path) -> None:
     wan = entry("wan21-1.3b")
     plain = file_of(tmp_path, as_panowan, "latest-360")
     noted = file_of(tmp_path, as_panowan, "noted", **{"modelspec.description": "360° panoramas"})
     assert loras.panorama(wan, [plain]) is None
     assert loras.panorama(wan, [plain, noted]) == (56, 112)
+    assert loras.panorama(entry("cogvideox-2b"), [noted]) is None, "whose windows do not close to a ring"
+    for name in ("PanoWan", "wan2.1-Pano360", "Seamless-Equirectangular", "360_lora", "sky-360deg"):
+        assert loras.panorama(wan, [file_of(tmp_path, as_panowan, name)]) == (56, 112)
+    for name in ("hispano", "companion", "clip-360p", "style-000360"):
+        assert loras.panorama(wan, [file_of(tmp_path, as_panowan, name)]) is None

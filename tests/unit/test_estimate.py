@@ -40,7 +40,7 @@ class Counter(Oracle):
     def __init__(self, model: str = "builtin") -> None:
         super().__init__()
         facts = counting.model_facts(replace(SKY, model=model))
-        names = ("frames", "cells", "ratio", "time_ratio", "lead", "least_frames", "guided_above")
+        names = ("frames", "cells", "ratio", "time_ratio", "lead", "least_frames", "guided_above", "panorama")
         self.spec = replace(SPEC, window_batch=64, **{name: getattr(facts, name) for name in names})
         self.levels = facts.levels if model != "builtin" else BuiltinModel.sigmas.__get__(self)
 
@@ -118,6 +118,29 @@ def test_evaluations_of_models_that_see_time(model: str, method: str, monkeypatc
         request = replace(SKY, model=model, frames=frames, loop=loop, width=width, height=width // 2, method=method)
         request = replace(request, steps=0 if method == "skyloop" else 3)
         assert evaluations(request) == counted(request)
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("change", [
+    {}, {"width": 256, "height": 128, "loop": False, "frames": 40}, {"guidance": 1.0, "steps": 5},
+    {"flat": True, "width": 320, "height": 256}, {"method": "multidiffusion", "steps": 2},
+    {"regions": (Region(0.0, 0.0, 30.0, "a"),)}, {"source": "x", "strength": 0.6},
+])  # fmt: skip
+def test_evaluations_where_the_layout_is_made_in_one_window(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [
+        replace(e, window=replace(e.window, frames=7, cells=8), panorama=(6, 12)) if e.architecture.circular else e
+        for e in entries()
+    ]
+    monkeypatch.setattr(counting, "entries", lambda: small)
+    for model in ("wan21-1.3b", "ltx-2b"):
+        request = replace(SKY, **{"model": model, "width": 512, "height": 256} | change)
+        if request.regions:  # as regions are counted about right: only of the window that sees all
+            whole, *_ = counting.stages(request)
+            assert counting._prompts_a_window(request, whole) == 2
+        else:
+            assert evaluations(request) == counted(request)
 
 
 AHEAD, BEHIND, ABOVE = Region(0.0, 20.0, 60.0, "a"), Region(180.0, 20.0, 60.0, "b"), Region(None, 90.0, 40.0, "c")
