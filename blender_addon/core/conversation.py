@@ -19,6 +19,7 @@ from .installing import Runtime
 from .queue import JobQueue, Task
 from .restarts import RestartBudget
 from .state import GENERATING, LABELS, Problem, Progress, State
+from .stock import advice
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ class Conversation:
         self._note_in_log(task, error, tail, file)
         log_there = file if store.is_file(file) else None
         tried = f"It was tried {task.restarts + 1} times." if task.restarts else ""
-        hint = f"{error.hint} {tried}".strip()
+        hint = f"{advice(error.hint)} {tried}".strip()
         onward = "Resume goes on from the last checkpoint." if store.has_checkpoint(task.folder) else ""
         self.problem = Problem(error.kind, error.message, hint, log_there, task.folder, onward)
         self._end(task)

@@ -66,8 +66,9 @@ def _there(facts: ModelFacts) -> Iterator[Check]:
 
 
 def _picture(request: GenerateRequest, entry: Entry) -> Iterator[Check]:
-    if "text" not in entry.takes and not request.image:
-        message = f"{entry.name} sets a picture in motion: choose a picture for it."
+    """One that takes no words shows nothing beside the picture, so that a photo of a part is too little."""
+    if "text" not in entry.takes and (not request.image or request.image_fov_deg):
+        message = f"{entry.name} sets a picture in motion: choose a panorama of the whole sky for it."
         yield Check(
             "picture", "model", Severity.ERROR, message, Fix("Choose a Picture", operator="skyloop.choose_photo")
         )

@@ -58,6 +58,10 @@ class Stock:
     free_mb: float | None
     held: Mapping[str, Held] = field(default_factory=dict)
 
+    def of(self, model_id: str) -> Held:
+        """What is here of one model; nothing of one that was not looked for."""
+        return self.held.get(model_id, Held())
+
     @property
     def used_mb(self) -> float:
         """Of what Skyloop keeps; files that models share count for each."""
@@ -142,6 +146,6 @@ def made_with(model_id: str, stock: Stock | None) -> str:
     name = name_of(model_id)
     if model_id not in known():
         return f"Made with {name}, a model that is not known here"
-    if stock and not stock.held[model_id].ready:
+    if stock and not stock.of(model_id).ready:
         return f"Made with {name}, which is not on this computer"
     return f"Made with {name}"

@@ -177,7 +177,7 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         if now.free_mb is not None:
             draw_fact(column, context, "Free There", gigabytes(now.free_mb))
         for entry in known().values():
-            held = now.held[entry.id]
+            held = now.of(entry.id)
             if entry.id != BUILT_IN and held.condition != NONE:
                 row = column.row(align=True)
                 text = f"{entry.name}, {gigabytes(held.mb)}"

@@ -16,9 +16,9 @@ def stock() -> Stock | None:
 
 
 def held(model_id: str) -> Held | None:
-    """What is here of one model; None where nobody has looked, or knows it."""
+    """What is here of one model; None where nobody has looked."""
     now = stock()
-    return now.held.get(model_id) if now else None
+    return now.of(model_id) if now else None
 
 
 def refresh() -> None:

@@ -173,7 +173,9 @@ def follow(args: dict[str, Any]) -> Any:
     settings.frames = 40
     choose(model="wan21-1.3b")
     found["by hand"] = now()
-    bpy.ops.ed.undo_push(message="by hand")
+    values = {"frames": 33, "fps": 5.0, "quality": "PREVIEW", "model": "fastwan22-5b"}
+    part("blender_addon.create.request").assign(settings, values)
+    found["preset"] = now()
     job = make_job(args["film"], bench.home / "skies")
     bpy.ops.skyloop.recall(job=str(job))
     found["recalled"] = [settings.model, *now(), settings.custom_width]
@@ -205,6 +207,8 @@ def hints(args: dict[str, Any]) -> Any:
     found["picture"] = bench.checks()["picture"]
     bpy.ops.skyloop.choose_photo(filepath=str(Path(args["film"]) / "poster.png"))
     found["with picture"] = "picture" in bench.checks()
+    settings.direct.photo_kind = "PHOTO"
+    found["with photo"] = "picture" in bench.checks()
     return found
 
 

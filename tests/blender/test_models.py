@@ -39,7 +39,9 @@ def test_a_download_says_how_far_it_is_is_cancelled_and_goes_on(blender: Blender
 def test_what_stands_in_the_way_is_said_in_blenders_words(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("models:refusals", home=tmp_path)
     assert (
-        "hub.example.org/it" in found["gated"] and "enter the token of your account" in found["gated"] and "HF_" not in found["gated"]
+        "hub.example.org/it" in found["gated"]
+        and "enter the token of your account" in found["gated"]
+        and "HF_" not in found["gated"]
     )
     assert "move the models to another disk in the preferences" in found["full"]
     assert "There is no room." in found["panel"] and found["dismissed"]
@@ -69,6 +71,7 @@ def test_size_and_length_follow_the_model_unless_set_by_hand(blender: Blender, t
     found = blender.ask("models:follow", home=tmp_path)
     assert found["first"] == found["builtin"] == ["STANDARD", 16, 8.0]
     assert found["wan21-1.3b"] == ["FINAL", 80, 16.0] and found["fastwan22-5b"] == ["FINAL", 120, 24.0]
+    assert found["preset"] == ["PREVIEW", 33, 5.0]
     assert found["by hand"] == ["FINAL", 40, 8.0]
     assert found["recalled"] == ["builtin", "CUSTOM", 16, 8.0, 256]
 
@@ -86,6 +89,7 @@ def test_what_does_not_suit_a_model_is_said_with_what_would(blender: Blender, tm
     before, after, quality = found["small"]
     assert before[0] == "info" and after is None and quality == "FINAL"
     assert found["picture"][0] == "error" and found["picture"][2] == "Choose a Picture" and not found["with picture"]
+    assert found["with photo"]
 
 
 def test_lora_files_go_along_and_come_back(blender: Blender, tmp_path: Path) -> None:
