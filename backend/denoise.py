@@ -119,7 +119,7 @@ def predict_all(
 ) -> Iterator[tuple[Sequence[Visit], Tensor]]:
     """Clean predictions of all windows of a step, batch by batch, on the host; one batch is always in flight."""
     waiting: tuple[Sequence[Visit], Callable[[], Tensor]] | None = None
-    size = model.spec.window_batch
+    size = model.spec.at_once(schedule.guidance[step])
     for start in range(0, len(jobs), size):
         batch = jobs[start : start + size]
         x = torch.stack([v.window.read(canvas.latents[v.window.chart]) for v in batch])

@@ -40,10 +40,10 @@ def sides(bench: Bench, name: str) -> Iterator[dict[str, Any]]:
     for frames in FRAMES:
         yield {"frames": frames, "way": "reference", **theirs[frames]}
     start = time.perf_counter()
-    if can_compile(bench.device) and bench.left > 240:
+    if can_compile(bench.device) and bench.left > 180:
         compiled(found.denoiser)
     for guided in (True, False):
-        bare(found, found.model.spec.window_batch, found.model.spec.frames, guided=guided)()
+        bare(found, found.model.spec.at_once(2.0 if guided else 1.0), found.model.spec.frames, guided=guided)()
     gauges.settle(bench.device)
     yield {"way": "compiling", "seconds": time.perf_counter() - start}
     for frames in FRAMES:
@@ -120,17 +120,22 @@ def _ours(found: Subject, task: Task, bench: Bench) -> dict[str, Any]:
     """All of it, as long as time allows."""
     with gauges.peaks(found.device) as most:
         run, done, start = skyloop.compose(task), 0, time.perf_counter()
+        stages: dict[str, float] = {}
+        last = start
         whole = True
         with closing(run):
             for p in run:
                 done += p.evaluations
+                stages[p.stage] = stages.get(p.stage, 0.0) + time.perf_counter() - last
+                last = time.perf_counter()
                 if bench.left < 20:
                     whole = False
                     break
         gauges.settle(found.device)
         taken = time.perf_counter() - start
     total = done if whole else max(done, evaluations(task))
-    return {"seconds": taken * total / done, "forwards": total, "measured": done / total, **most}
+    facts = {"seconds": taken * total / done, "forwards": total, "measured": done / total, "stages_s": stages}
+    return facts | most
 
 
 def evaluations(task: Task) -> int:

@@ -17,6 +17,7 @@ Solver = Literal["multistep", "euler", "renoise"]
 class ModelSpec:
     """Static facts. A window is ``frames`` x ``cells`` x ``cells`` latents; a cell is ``ratio`` pixels wide.
 
+    ``window_batch`` windows are evaluated at once, of steps without guidance ``unguided_batch`` (0: as many).
     ``longest_step_s``: the most seconds between frames that it was trained on. ``revision`` tells its weights from
     others of that id.
 
@@ -52,6 +53,7 @@ class ModelSpec:
     time_ratio: int = 1
     lead: int = 0
     least_frames: int = 0
+    unguided_batch: int = 0
     clipwise: bool = False
     clip_cells: int = 1 << 12
     around: tuple[int, int] = (0, 0)
@@ -63,6 +65,10 @@ class ModelSpec:
     takes: frozenset[str] = frozenset({"text"})
     panorama: tuple[int, int] | None = None
     view_pixels: int = 0
+
+    def at_once(self, guidance: float) -> int:
+        """How many windows are evaluated together at that guidance."""
+        return self.unguided_batch or self.window_batch if guidance == 1 else self.window_batch
 
 
 class Given(NamedTuple):

@@ -75,7 +75,12 @@ class Placed(FoundationModel):
     def _lay(self, plan: Plan) -> None:
         family = self.family
         self.plan, self.together, self._compiled = plan, plan.together, False
-        self.spec = replace(self.spec, window_batch=plan.window_batch, clip_cells=plan.clip_cells)
+        self._largest: dict[bool, int] = {}  # batch that a compiled denoiser has evaluated, with and without guidance
+        # Without guidance there is room for as many windows as there were branches.
+        unguided = plan.window_batch * (self.sizes.branches if plan.together else 1)
+        self.spec = replace(
+            self.spec, window_batch=plan.window_batch, unguided_batch=unguided, clip_cells=plan.clip_cells
+        )
         self._placement = Placement(self.device, plan, self.entry.architecture.denoisers, family.TEXT_PARTS)
         family.parts.move(self._placement)
         _logger.info("%s", plan.sentence(self.entry.name))
@@ -94,15 +99,18 @@ class Placed(FoundationModel):
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
     ) -> Tensor:
         """A compiled denoiser knows batches of one size: the last windows of a step are made as many by repeating."""
-        count = len(x)
-        if self._compiled and count < self.spec.window_batch:
-            missing = self.spec.window_batch - count
+        if not self._compiled:
+            return super().predict(x, sigma, views, prompts, negative, guidance)
+        count, guided = len(x), guidance != 1
+        missing = self._largest.get(guided, 0) - count
+        if missing > 0:
             x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
             views, prompts = [*views, *[views[-1]] * missing], [*prompts, *[prompts[-1]] * missing]
-        failures = tuning.failures() if self._compiled else ()
         try:
-            return super().predict(x, sigma, views, prompts, negative, guidance)[:count]
-        except failures as error:
+            found = super().predict(x, sigma, views, prompts, negative, guidance)[:count]
+            self._largest[guided] = len(x)
+            return found
+        except tuning.failures() as error:
             _logger.warning("the denoiser cannot be compiled here, and runs as it is: %s", str(error).splitlines()[0])
         self._compiled, self._placement.finish = False, None
         self.family.parts.release(*self.entry.architecture.denoisers)

@@ -35,7 +35,9 @@ class Sparing(Wrapped):
     ) -> None:
         """``most_windows``: to begin with. ``leaner`` has the model take less of the device where a single window does
         not fit, or raises ``out_of_memory``."""
-        super().__init__(model, window_batch=min(most_windows, model.spec.window_batch))
+        spec = model.spec
+        most = {"window_batch": spec.window_batch, "unguided_batch": spec.at_once(1.0)}
+        super().__init__(model, **{name: min(most_windows, number) for name, number in most.items()})
         self._leaner = leaner
         self._too_large = {"decode": math.inf, "encode": math.inf}  # numbers that once did not fit
 
@@ -55,7 +57,10 @@ class Sparing(Wrapped):
             self._leaner()
             return self.predict(x, sigma, views, prompts, negative, guidance)
         half = (len(x) + 1) // 2
-        self.spec = replace(self.spec, window_batch=min(half, self.spec.window_batch))
+        spec = self.spec
+        self.spec = replace(
+            spec, window_batch=min(half, spec.window_batch), unguided_batch=min(half, spec.at_once(1.0))
+        )
         _logger.warning("out of memory with %d windows at once; going on with %d", len(x), half)
         parts = (slice(None, half), slice(half, None))
         return torch.cat([self.predict(x[p], sigma, views[p], prompts[p], negative, guidance) for p in parts])

@@ -58,7 +58,7 @@ def compiled(denoiser: Any) -> None:
             module.compile(dynamic=False)
 
 
-def failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[BaseException], ...]:
     """What torch raises where it cannot make kernels: no compiler, or a network that it cannot follow."""
     from torch._dynamo import exc  # which takes seconds to import
 

@@ -209,8 +209,13 @@ def test_a_compiled_denoiser_is_given_batches_of_one_size(there: Path, monkeypat
     assert torch.allclose(clean(model), want, atol=1e-5)
     x = torch.randn(1, 16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     text, negative = model.encode_text(["a sky", ""])
-    alone = model.predict(x, 0.7, [View(0.0, 1.5, 0.06)], [text], negative, 1.0)
-    assert len(alone) == 1 and len(made) == 1 and seen == [4, 2]
+    alone = model.predict(x, 0.7, [View(0.0, 1.5, 0.06)], [text], negative, 5.0)
+    assert len(alone) == 1 and len(made) == 1 and seen == [4, 4]
+
+
+def test_without_guidance_there_is_room_for_twice_as_many_windows(there: Path) -> None:
+    spec = loading.load(MODEL, CPU, plan=plan(Rung.RESIDENT)).spec
+    assert spec.at_once(5.0) == 2 and spec.at_once(1.0) == 4
 
 
 def test_where_it_cannot_be_compiled_it_runs_as_it_is(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
