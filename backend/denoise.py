@@ -94,15 +94,15 @@ def unsettled(windows: Sequence[Window], guides: Sequence[Guide], charts: int, s
 
 def _merge(clean: list[Tensor], weights: list[Tensor], visit: Visit, prediction: Tensor) -> None:
     window = visit.window
-    where = (window.time.index[:, None, None], window.rows.index[:, None], window.columns.index)
-    w = window.weight * visit.share
-    weights[window.chart].index_put_(where, w, accumulate=True)
-    channels = torch.arange(len(prediction))[:, None, None, None]
-    clean[window.chart].index_put_((channels, *(i[None] for i in where)), prediction * w, accumulate=True)
+    weight = window.weight * visit.share
+    weighted = prediction * weight
+    for there, here in window.runs:
+        weights[window.chart][there[1:]] += weight[here[1:]]
+        clean[window.chart][there] += weighted[here]
 
 
 def _checked(prediction: Tensor, batch: Sequence[Visit], step: int, steps: int) -> Tensor:
-    if bool(prediction.isfinite().all()):
+    if all(bool(extreme.isfinite()) for extreme in prediction.aminmax()):  # one pass: NaN is an extreme too
         return prediction
     bad = batch[int((~prediction.isfinite()).flatten(1).any(1).nonzero()[0])]
     rows, columns, first = bad.window.rows.centre, bad.window.columns.centre, int(bad.window.time.index[0])
