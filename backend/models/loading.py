@@ -178,7 +178,7 @@ def sized(
     each = 4 if "vae" in cls.FP32_PARTS else 2
     return Sizes(
         denoiser=denoiser_bytes,
-        blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 16),
+        blocks=int(denoiser.get("num_layers") or denoiser.get("num_visual_blocks") or 4),  # a UNet has few
         others=others,
         window=memory_plan.window_bytes(denoiser, window.frames, window.cells),
         branches=branches,

@@ -19,8 +19,10 @@ from backend.bench.report import markdown
 from backend.bench.subject import bare, sizes_of, subject
 from backend.conditioning import Prompts
 from backend.methods import method
+from backend.models import loading
 from backend.models.base import View
-from backend.models.memory_plan import Plan, Rung
+from backend.models.catalogue import entry
+from backend.models.memory_plan import Plan, Rung, choose
 from tests.oracle import Oracle
 
 CPU = torch.device("cpu")
@@ -47,6 +49,15 @@ def test_a_model_of_random_weights_answers_like_any_other(name: str) -> None:
     assert sizes_of(name, CPU, tiny=True).denoiser == sum(
         t.numel() * t.element_size() for t in (*found.denoiser.parameters(), *found.denoiser.buffers())
     )
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"videocrafter"}))
+def test_there_is_a_layout_for_the_smallest_card_of_the_catalogue(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading.placement, "compute_dtype", lambda _: torch.bfloat16)
+    memory, sizes = entry(MODELS[name].id).memory, sizes_of(name, CPU, tiny=False)
+    assert choose(sizes, int(1e9 * memory.min_gb), int(1e9 * memory.host_gb))
+    plan = choose(sizes, int(1e9 * memory.comfortable_gb), int(1e9 * memory.host_gb))
+    assert plan and plan.rung in (Rung.RESIDENT, Rung.SWAPPED)
 
 
 def test_weights_that_are_drawn_quickly_are_as_large_as_those_that_are_not() -> None:
