@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors.torch import save_file
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from backend.models import loading, store
@@ -148,8 +150,6 @@ def test_a_card_that_is_too_small_is_refused_before_anything_is_read(
 def test_a_damaged_part_is_named_in_one_line(
     there: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     config = json.loads((broken / "vae" / "config.json").read_text())
@@ -235,3 +235,59 @@ def test_where_it_cannot_be_compiled_it_runs_as_it_is(there: Path, monkeypatch: 
     model.expect(1000)
     assert torch.equal(clean(model), want)
     assert torch.equal(clean(model), want)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "gguf"])
+def test_weights_may_be_in_a_single_file_also_quantised(
+    there: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    whole: Any = loading.load(MODEL, CPU)
+    want = clean(whole)
+    state = {name: t.contiguous() for name, t in whole.family.parts["transformer"].state_dict().items()}
+    file = tmp_path / f"mine.{form}"
+    if form == "gguf":
+        _write_gguf(file, state)
+    else:
+        save_file(state, file)
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare)
+    for weights in (bare / "transformer").glob("*.safetensors"):
+        weights.unlink()
+    monkeypatch.setattr(store, "required", lambda _: bare)
+    monkeypatch.setattr(store, "single_files", lambda _: {"transformer": file})
+    model: Any = loading.load(MODEL, CPU)
+    found = clean(model)
+    if form == "gguf":
+        assert 0 < float((found - want).abs().mean() / want.std()) < 0.05
+        assert model.sizes.quantised and model.sizes.denoiser == file.stat().st_size
+    else:
+        assert torch.equal(found, want)
+    assert model.spec.revision != whole.spec.revision
+
+
+def _write_gguf(file: Path, state: dict[str, torch.Tensor]) -> None:
+    """Matrices in 8 bits where their rows are long enough, as such files have them."""
+    from gguf import GGMLQuantizationType, GGUFWriter
+    from gguf.quants import quantize
+
+    writer = GGUFWriter(str(file), "wan")
+    for name, tensor in state.items():
+        values = tensor.numpy()
+        if values.ndim == 2 and values.shape[1] % 32 == 0 and "blocks" in name:
+            packed = quantize(values, GGMLQuantizationType.Q8_0)
+            writer.add_tensor(name, packed, raw_dtype=GGMLQuantizationType.Q8_0)
+        else:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_file_that_is_neither_is_refused(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "weights.ckpt"
+    file.write_bytes(b"x")
+    monkeypatch.setattr(store, "single_files", lambda _: {"transformer": file})
+    with pytest.raises(SkyloopError) as raised:
+        clean(loading.load(MODEL, CPU))
+    assert raised.value.kind is ErrorKind.MISSING_MODEL and "weights.ckpt" in raised.value.message
