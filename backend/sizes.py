@@ -83,7 +83,7 @@ class Clips(Protocol):
 
 def _least(clips: Clips) -> int:
     """The latents of the shortest window."""
-    return max(clips.least_frames or clips.frames, clips.lead + 1)
+    return max(min(clips.least_frames or clips.frames, clips.frames), clips.lead + 1)
 
 
 def stride_of(frames: int, loop: bool, clips: Clips) -> int:
