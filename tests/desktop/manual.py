@@ -18,8 +18,9 @@ OWN_FOLDER = {"setup": (20, 208, 230, 225)}  # where the folder of the test stan
 STRIPS = {
     "setup.png": [("setup", 0, 500), ("installing", 0, 500)],
     "create.png": [("create", 0, 850), ("settings", 0, 850)],
+    "models.png": [("models", 0, 850), ("loras", 0, 850)],
     "running.png": [("running", 0, 850), ("result", 0, 850)],
-    "history.png": [("history", 818, 1325), ("vr", 792, 940)],
+    "history.png": [("history", 868, 1375), ("vr", 842, 990)],
 }
 # Of the whole screen: left, top, right, bottom, and how much smaller. Left of Blender's window is the headset's.
 VIEWS = {

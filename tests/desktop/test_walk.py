@@ -16,9 +16,11 @@ HEADSET = (640, 360)  # pixels of the window that shows both eyes
 SEEN = {
     "setup": "It needs its generator; Blender is set to stay offline; Allow Online Access; works without internet",
     "installing": "Setting up the generator; Downloading; Cancel; You can go on working",
-    "empty": "Use an Example; Preview Standard Final Custom; Settings; Directions; Camera; World; History",
+    "empty": "Use an Example; Built-in; Preview Standard Final Custom; Settings; Directions; Camera; World; History",
     "create": "northern lights over a frozen lake; Generate Sky; Try Four",
-    "settings": "Style None; Avoid; Seed; Duration; Frames; Loop; Field of View; Model Built-in; Apply When Done",
+    "settings": "Style None; Avoid; Seed; Duration; Frames; Loop; Field of View; Apply When Done",
+    "models": "Wan 2.1; Get the model first; Get It; Free to use; Get Model; Use My Own; Steps; Guidance",
+    "loras": "Wan 2.1; Verify; Remove Model; LoRA Files; mist; panorama",
     "directions": "Add Region Where I Look; Add Region All Around; full moon; Bring Here; Show Regions",
     "running": "Add to Queue; Loading the model; Show in Viewport",
     "result": "Done: this is the World now; Generate Sky",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def walk() -> w.Walk:
     yield from w.open_tab("Skyloop")
     yield from set_up(session)
     yield from create(session)
+    yield from models(session)
     yield from region()
     yield from generate(session)
     yield from looked_at()
@@ -75,12 +77,44 @@ def create(session: Any) -> w.Walk:
     w.note(quality=bpy.context.scene.skyloop.quality)
     yield from w.show("create")
     settings = bpy.context.scene.skyloop
-    settings.frames, settings.steps = w.ARGS["frames"], w.ARGS["steps"]
     settings.random_seed, settings.seed = False, 1
     yield from w.click("Settings")
     yield 0.5
     yield from w.show("settings")
     yield from w.click("Settings")
+
+
+def models(session: Any) -> w.Walk:
+    """A large model as it stands before it is got, and as if it were here, with two files that change it."""
+    shelf, stock = w.part("blender_addon.models.shelf"), w.part("blender_addon.core.stock")
+    settings = bpy.context.scene.skyloop
+    yield from w.until(lambda: shelf.stock(), 30.0, "nobody has looked for models")
+    yield from w.click("Model")
+    preferences = w.part("blender_addon.places").preferences()
+    preferences.device = "cuda"  # what it takes with a graphics card, which this machine may not have
+    choose(settings, "wan21-1.3b")
+    yield from w.show("models")
+    here = shelf.stock()
+    shelf._stock = replace(here, held={**here.held, "wan21-1.3b": stock.Held("ready", 17600.0, (), True)})
+    files = [{"name": "mist.safetensors"}, {"name": "panorama.safetensors"}]
+    for file in files:
+        (w.OUT / file["name"]).write_bytes(b"")
+    bpy.ops.skyloop.add_lora(directory=str(w.OUT), files=files)
+    settings.models.loras[0].strength = 0.6
+    w.view3d().tag_redraw()
+    yield from w.show("loras")
+    shelf._stock, preferences.device = here, "auto"
+    choose(settings, "builtin")
+    settings.quality, settings.frames, settings.fps = "PREVIEW", w.ARGS["frames"], 8.0
+    settings.steps = w.ARGS["steps"]
+    yield 1.0
+    yield from w.click("Model")
+
+
+def choose(settings: Any, model: str) -> None:
+    bpy.ops.skyloop.choose_model(model=model)
+    settings.quality = "FINAL"
+    w.view3d().tag_redraw()
 
 
 def region() -> w.Walk:
