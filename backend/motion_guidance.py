@@ -31,6 +31,9 @@ from .sizes import frames_of
 # Unsharp mask of the enlarged picture: how much of what a blur takes away is added, and the blur's standard deviation
 # in pixels of the picture before.
 SHARPEN, SHARPEN_RADIUS = 3.0, 0.7
+# The same from a single equirectangular picture, which is followed at a higher noise level: more made a third too much
+# detail (docs/engine.md).
+PANORAMA_SHARPEN = 1.0
 
 
 def upsample(
@@ -46,22 +49,23 @@ def upsample(
         for part in decoder.develop():
             yield Progress("upsample", int(part * total), total, 0)
     pictures = [
-        sharper(Renderer(decoder, c.in_pixels(model.spec.ratio)), SHARPEN, *_radii(old, c))
+        sharper(Renderer(decoder, c.in_pixels(model.spec.ratio)), *_sharpening(old, c))
         for old, c in zip(canvas.charts * (len(charts) // len(canvas.charts)), charts, strict=True)
     ]
     at_once, loop = decoder.at_once, canvas.loop
     return (yield from encode_film(model, charts, pictures, canvas.frames, at_once, fields, "upsample", loop=loop))
 
 
-def _radii(coarse: Chart, fine: Chart) -> tuple[float, float]:
-    """Radius of the blur down and across, in pixels of the finer chart: by how much more it resolves that way."""
-    if fine.kind != coarse.kind:  # an equirectangular one, all of the sky at the scale of its horizon
-        ratio = SHARPEN_RADIUS * fine.columns_around / coarse.columns_around
-        return ratio, ratio
+def _sharpening(coarse: Chart, fine: Chart) -> tuple[float, float, float]:
+    """How much, and the radius of the blur down and across, in pixels of the finer chart: by how much more it resolves
+    that way."""
+    if fine.kind != coarse.kind:  # an equirectangular one: all of the sky, at the scale of its horizon
+        radius = SHARPEN_RADIUS * fine.columns_around / coarse.columns_around
+        return PANORAMA_SHARPEN, radius, radius
     extents = fine.extent / coarse.extent
     down = fine.rows / coarse.rows / extents
     across = fine.columns / coarse.columns / (1 if coarse.wrap else extents)
-    return SHARPEN_RADIUS * down, SHARPEN_RADIUS * across
+    return SHARPEN, SHARPEN_RADIUS * down, SHARPEN_RADIUS * across
 
 
 def sharper(picture: Picture, amount: float, down: float, across: float) -> Picture:
