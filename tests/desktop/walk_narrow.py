@@ -14,6 +14,7 @@ def walk() -> w.Walk:
     scene = bpy.context.scene
     scene.skyloop.prompt, scene.skyloop.direct.only_camera = "northern lights", True
     bpy.ops.skyloop.apply_world(job=w.ARGS["job"])
+    bpy.ops.skyloop.choose_model(model="ltx-2b")  # one with much to say
     with w.override():
         bpy.ops.skyloop.region_add()
     bpy.context.view_layer.objects.active.skyloop.prompt = "full moon"
