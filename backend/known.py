@@ -29,7 +29,7 @@ from .film import Film
 from .guides import Anchor, Guide, Hold, Still
 from .models.base import VideoModel
 from .motion_guidance import SHARPEN_RADIUS, sharper
-from .pictures import Giving, Read, extended
+from .pictures import Giving, Read, extended, looking
 from .protocol import GenerateRequest
 from .render import where
 from .sampling import Image, Where
@@ -97,17 +97,20 @@ class Known:
             found.append(Hold(upsampled, [1 - s for s in seen]))
         return found
 
-    def given(self, charts: list[Chart]) -> Generator[Progress, None, Giving | None]:
-        """What the windows of a stage are given, if there is a picture and the model takes one."""
+    def given(self, charts: list[Chart], *, single: bool = False) -> Generator[Progress, None, Giving | None]:
+        """What the windows of a stage are given, if there is a picture and the model takes one. ``single``: ``charts``
+        are planes, each a window by itself that looks ahead at its pitch."""
         if not (self._picture and self._gives):
             return None
         request, spec = self.request, self.model.spec
         # Without an edge that an encoder would see.
         read, always = extended(self._picture, request.flat, request.wrap), "text" not in spec.takes
-        pictures = [_still(read, c.in_pixels(spec.ratio)) for c in charts]
+        reads = [looking(read, c) if single and not request.flat else read for c in charts]
+        pictures = [_still(r, c.in_pixels(spec.ratio)) for r, c in zip(reads, charts, strict=True)]
         latents = yield from self._encoded(charts, pictures, 1, loop=False)
-        known = [torch.ones(c.rows, c.columns) if always else read(cells(c))[1] for c in charts]
-        return Giving(charts, latents, known, read, spec.view_pixels, request.loop, always)
+        known = [torch.ones(c.rows, c.columns) if always else r(cells(c))[1]
+                 for r, c in zip(reads, charts, strict=True)]  # fmt: skip
+        return Giving(charts, latents, known, reads, spec.view_pixels, request.loop, always)
 
     def beginning(self, charts: list[Chart], *, last: bool) -> Generator[Progress, None, list[Tensor]]:
         """The latents of the source, one a chart, to make it anew from. What a movie and resampling have dimmed is

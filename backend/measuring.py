@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from .evaluation.metrics import PARTS, measured
 from .evaluation.spatial import ReferenceView
 from .evaluation.text import text_figures
 from .fields import Fields
-from .known import picture_pixels
+from .known import Known, picture_pixels
 from .methods import Task
 from .models.base import ModelSpec
 from .protocol import Event, phase
@@ -31,6 +31,7 @@ from .render import decode_frames
 from .sizes import frames_of
 
 REFERENCE_PITCHES_DEG = (-90, -45, 0, 45, 90)
+_Result = TypeVar("_Result")
 
 
 def measure(
@@ -113,6 +114,8 @@ def sample_reference(
     prompts = replace(task.prompts, encoded=task.prompts.encoded[:1], regions=())
     schedule = Schedule(model.sigmas(request.steps), [request.guidance] * request.steps)
 
+    given = _finished(Known(model, request, task.window, 1, Fields()).given(planes, single=True))
+
     def fresh() -> list[Tensor]:
         return white_noise(planes, spec.channels, task.window, generator)
 
@@ -123,7 +126,7 @@ def sample_reference(
             noise = begun.of("x", [(spec.channels, task.window, c.rows, c.columns) for c in planes])
         else:
             noise = task.begin(fresh())
-        canvas = Canvas(planes, noise, False, 1 / request.fps)
+        canvas = Canvas(planes, noise, False, 1 / request.fps, given=given)
         for p in denoise(model, canvas, prompts, schedule, begun=begun, fresh=fresh):
             if p.state:
                 if checkpoints:
@@ -140,3 +143,12 @@ def sample_reference(
         window = np.stack(list(decode_frames(model, canvas, pixels, pixels, shown)))
         found.append(ReferenceView(pitch_deg=pitch, fov_deg=math.degrees(fov), frames=window))
     return found
+
+
+def _finished(work: Generator[Any, None, _Result]) -> _Result:
+    """What it returns; of a few windows' pictures, which takes no time to speak of."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value

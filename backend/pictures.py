@@ -8,16 +8,18 @@ colours around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .charts import Chart
 from .models.base import Given
 from .render import where
-from .sampling import Image, Where
+from .sampling import Image, Where, axes
 from .windows import Span, Window
 
 Read = Callable[[Where], tuple[Tensor, Tensor]]
@@ -34,7 +36,7 @@ _ROWS, _NEAR = 32, 0.1
 @dataclass(frozen=True)
 class Giving:
     """A still picture on the ``charts`` of a stage: ``latents`` (C, 1, rows, columns) and how far each cell is
-    ``known``, one a chart.
+    ``known``, one a chart, and how to read it there.
 
     ``pixels``: the side of the view that the model is shown besides, 0 for none; ``loop`` and ``always`` as the module
     says.
@@ -43,7 +45,7 @@ class Giving:
     charts: Sequence[Chart]
     latents: Sequence[Tensor]
     known: Sequence[Tensor]
-    read: Read
+    reads: Sequence[Read]
     pixels: int
     loop: bool
     always: bool
@@ -64,7 +66,7 @@ class Giving:
         if not side:
             return torch.zeros(3, 0, 0)
         at = where(self.charts[window.chart], _even(window.rows, side), _even(window.columns, side))
-        return self.read(at)[0].clamp(0, 1)
+        return self.reads[window.chart](at)[0].clamp(0, 1)
 
 
 def _even(span: Span, count: int) -> Tensor:
@@ -86,6 +88,19 @@ def extended(read: Read, flat: bool, wrap: bool) -> Read:
     def reading(where: Where) -> tuple[Tensor, Tensor]:
         rgb, known = read(where)
         return torch.lerp(around.at(where, wrap=wrap), rgb.clamp(0, 1), known), known
+
+    return reading
+
+
+def looking(read: Read, plane: Chart) -> Read:
+    """A picture of the sky as a window sees it that looks ahead at the ``plane``'s pitch, with its field of view."""
+    turn, reach = axes(0.0, plane.pitch), math.tan(plane.fov / 2)
+
+    def reading(where: Where) -> tuple[Tensor, Tensor]:
+        assert isinstance(where, tuple)
+        u, v = where
+        seen = torch.stack([u * reach, torch.ones_like(u), -v * reach], -1)
+        return read(F.normalize(seen @ turn, dim=-1))
 
     return reading
 

@@ -21,6 +21,7 @@ from backend.fields import Fields
 from backend.guides import Anchor
 from backend.inputs import check_inputs
 from backend.known import Known
+from backend.measuring import sample_reference
 from backend.media.stills import write_png
 from backend.methods import Task, method
 from backend.models.base import View
@@ -188,6 +189,22 @@ def test_a_photo_is_given_where_it_is(tmp_path: Path) -> None:
 
 def ahead(yaw_deg: float) -> tuple[Tensor, Tensor]:
     return torch.tensor(math.radians(yaw_deg)), torch.tensor(0.0)
+
+
+def test_single_windows_to_measure_against_look_at_the_picture_too(panorama: str) -> None:
+    """As the sky's own windows at the same pitch do: ahead, and brighter to the right and above."""
+    request, model = replace(SKY, image=panorama), Painter()
+    task = Task(model, request, Prompts(["x"], ""), Fields())
+    planes = [Chart("plane", 8, 8, fov=math.pi / 2, pitch=math.radians(p)) for p in (-90, 0, 45)]
+    given = run(Known(model, request, 5, 1, Fields()).given(planes, single=True))
+    down, level, up = (float(z.mean()) for z in given.latents)
+    assert down < level < up
+    across, along = given.latents[1][0, 0].mean(0), given.latents[1][0, 0].mean(1)
+    assert bool((across[1:] > across[:-1]).all())
+    assert bool((along[1:] < along[:-1]).all())
+    views = run(sample_reference(task, math.pi / 2))
+    assert len(views) == 5
+    assert all(v.given is not None for v in model.views)
 
 
 def test_what_a_picture_leaves_open_takes_the_colours_around_it(tmp_path: Path) -> None:
