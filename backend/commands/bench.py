@@ -17,7 +17,6 @@ _WORDS = {
     "engine_over_bare": "engine over bare model",
     "memory_8192_over_1024": "peak memory at 8192x4096 over 1024x512",
     "small_sky_s": "512x256, 16 frames, s",
-    "small_sky_first_s": "the same, the first time, s",
     "help_s": "--help, s",
 }
 
