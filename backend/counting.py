@@ -93,7 +93,7 @@ def model_facts(request: GenerateRequest) -> ModelFacts:
 def _panorama(request: GenerateRequest, entry: Entry) -> tuple[int, int] | None:
     """Rows and columns of a window in which the model sees all of the sky, if it does."""
     try:
-        return loras.panorama(entry, [path for path, _ in request.lora_files]) or entry.panorama
+        return loras.panorama(entry, [path for path, strength in request.lora_files if strength]) or entry.panorama
     except SkyloopError:  # which is said where the file is used
         return entry.panorama
 

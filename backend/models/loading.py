@@ -52,7 +52,7 @@ def load(
     loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
     given = [(path, part_of(path, entry), strength) for path, strength in loras]
     mended = with_loras(cls.loads(loads), entry, [*shipped, *given])
-    entry = replace(entry, panorama=panorama(entry, [path for path, *_ in (*shipped, *given)]) or entry.panorama)
+    entry = replace(entry, panorama=panorama(entry, [path for path, strength in loras if strength]) or entry.panorama)
     own = (files, loras) if entry.family in _OWN_TEXTS else ({}, ())
     texts = TextCache(store.root() / "texts", fingerprint(folder, *own, cls.TEXT_PARTS))
     model = Placed(entry, cls, Parts(mended, device), texts, sizes_of(entry, cls, loads, device), plan)

@@ -13,12 +13,13 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from safetensors.torch import save_file
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
+from backend.counting import model_facts
 from backend.models import loading, store
 from backend.models.base import View
 from backend.models.catalogue import entry
 from backend.models.memory_plan import Plan, Rung
 from backend.models.sparing import Sparing
-from backend.protocol import ErrorKind, SkyloopError
+from backend.protocol import ErrorKind, GenerateRequest, SkyloopError
 from tests.backend.test_loras import as_panowan, file_of
 
 MODEL = "wan21-1.3b"
@@ -108,6 +109,10 @@ def test_a_lora_changes_what_the_model_says_and_may_show_it_whole_panoramas(ther
     noted = file_of(there, as_panowan, "noted", **{"modelspec.title": "equirectangular video"})
     sees = loading.load(MODEL, CPU, loras=[(noted, 1.0)])
     assert sees.spec.panorama == (56, 112) and plain.spec.panorama is None
+    assert loading.load(MODEL, CPU, loras=[(noted, 0.0)]).spec.panorama is None
+    for strength, counted in ((1.0, (56, 112)), (0.0, None)):
+        request = GenerateRequest(prompt="x", model=MODEL, loras=((str(noted), strength),))
+        assert model_facts(request).panorama == counted
 
 
 def test_other_weights_are_another_revision(there: Path, folder: Path, tmp_path: Path) -> None:
