@@ -95,7 +95,7 @@ def oracle_engine() -> Any:
     class OracleEngine(Engine):
         oracle = Oracle()
 
-        def model(self, model_id: str, device: str) -> Any:
+        def model(self, model_id: str, device: str, loras: Any = ()) -> Any:
             return self.oracle
 
     return OracleEngine()

@@ -219,8 +219,8 @@ def test_flow_is_flow_match_euler(diffusers: Any, shift: float) -> None:
 
 # --- models distilled to a few steps --------------------------------------------------------------------------------
 
-falling = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=12, unique=True).map(
-    lambda s: [1.0, *sorted(s)[::-1], 0.0]
+falling = st.lists(st.integers(10, 990), min_size=1, max_size=12, unique=True).map(  # as far apart as levels are
+    lambda s: [1.0, *(level / 1000 for level in sorted(s, reverse=True)), 0.0]
 )
 
 

@@ -44,7 +44,7 @@ class CountingEngine(OracleEngine):
 
     bad_word = ""
 
-    def model(self, model_id: str, device: str) -> Any:
+    def model(self, model_id: str, device: str, loras: Any = ()) -> Any:
         model = super().model(model_id, device)
         encode = type(model).encode_text
 
