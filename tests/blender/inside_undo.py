@@ -172,6 +172,18 @@ class Scenarios:
     def choose_model(self) -> dict[str, Any]:
         return {"model": "another"}
 
+    def choose_photo(self) -> dict[str, Any]:
+        return {"filepath": str(self.job / "poster.png")}
+
+    def add_lora(self) -> dict[str, Any]:
+        return {"directory": str(self.root), "files": [{"name": "clouds.safetensors"}]}
+
+    def _lora(self) -> dict[str, Any]:
+        bpy.ops.skyloop.add_lora(**self.add_lora())
+        return {}
+
+    remove_lora = leave_out_loras = _lora
+
     def apply_preset(self) -> dict[str, Any]:
         return {"name": "Final"}
 
