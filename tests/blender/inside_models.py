@@ -227,7 +227,7 @@ def loras(args: dict[str, Any]) -> Any:
     def sent() -> list[Any]:
         return [[Path(path).name, strength] for path, strength in request_of(scene, device="cpu").loras]
 
-    found = {"built-in": sent()}
+    found: dict[str, Any] = {"built-in": sent()}
     ops.choose_model(model="wan21-1.3b")
     found["wan"] = sent()
     request = request_of(scene, device="cpu")
@@ -295,7 +295,9 @@ def really(args: dict[str, Any]) -> Any:
     environ = work.environ
     work.environ = lambda: {**environ(), "SKYLOOP_HOME": args["home"]}
     places.runtime_home = lambda: Path(args["home"])
-    found = {"wrong": said(lambda: bpy.ops.skyloop.add_model(model=args["model"], filepath=args["wrong"]))}
+    found: dict[str, Any] = {
+        "wrong": said(lambda: bpy.ops.skyloop.add_model(model=args["model"], filepath=args["wrong"]))
+    }
     bpy.ops.skyloop.add_model(model=args["model"], filepath=args["folder"], accept_licence=True)
     for name in ("added", "removed"):
         turn_until(session, lambda: shelf.stock() is not None and shelf._asked is None)

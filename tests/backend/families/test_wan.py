@@ -144,7 +144,7 @@ def test_loaded_in_half_precision_it_is_the_pipeline_in_half_precision(tmp_path:
     parts = tiny_parts()
     for name, part in parts.items():
         part.save_pretrained(tmp_path / name)
-    kinds = dict.fromkeys(("text_encoder", "transformer"), torch.bfloat16)
+    kinds = {"text_encoder": torch.bfloat16, "transformer": torch.bfloat16}
     loaded = Parts(from_folder(tmp_path, Wan.CLASSES, kinds), torch.device("cpu"))
     family = Wan(loaded, entry_of("wan21-1.3b", frames=2, cells=4))
     pipe = WanPipeline(scheduler=unipc(3.0), **{name: loaded[name] for name in parts})
