@@ -106,7 +106,7 @@ class SKYLOOP_PT_model(SkyloopPanel, bpy.types.Panel):
             text = tr("Clips of {seconds} s, {fps} frames a second").format(seconds=seconds, fps=f"{window.fps:g}")
             draw_fact(column, context, "Trained On", text)
         row = layout.row(align=True)
-        row.label(text=entry.licence.name, icon="TEXT", translate=False)
+        paragraph(row.column(align=True), context, entry.licence.name, "TEXT", beside=1.0)
         if entry.licence.link:
             row.operator("wm.url_open", text="", icon="URL").url = entry.licence.link
         paragraph(layout, context, entry.licence.limits)
