@@ -12,6 +12,11 @@ PACKAGE = str(__package__).rpartition(".")[0]
 _origin = attrgetter("library")
 
 
+def is_linked(owner: bpy.types.ID) -> bool:
+    """Whether it is from another .blend, and so not ours to change."""
+    return _origin(owner) is not None
+
+
 def absolute(path: str, owner: bpy.types.ID) -> Path:
     """A path that ``owner`` holds; one that begins with ``//`` is relative to the .blend that ``owner`` is from."""
     return Path(bpy.path.abspath(path, library=_origin(owner)))

@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty
 
+from .. import places
 from ..ui import Action, tr
 from . import lamp, light, nodes, work, world
 
@@ -15,7 +16,7 @@ class OfSky(Action):
         sky = context.scene.world
         if not world.is_sky(sky):
             return "The World of this scene is not a Skyloop sky"
-        if sky.library:
+        if places.is_linked(sky):
             return "The World is linked from another file: make it local first"
         return "" if nodes.node_of(sky) else "The Skyloop node was taken out of this World: apply the sky again"
 

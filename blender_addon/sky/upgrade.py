@@ -3,13 +3,14 @@
 import bpy
 from bpy.app.handlers import persistent
 
+from .. import places
 from . import nodes, timeline
 
 
 def upgrade_all() -> None:
     """All old groups of this file; values, keys and links stay."""
     for group in bpy.data.node_groups:
-        if nodes.is_ours(group) and group.library is None and group[nodes.VERSION_KEY] < nodes.VERSION:
+        if nodes.is_ours(group) and not places.is_linked(group) and group[nodes.VERSION_KEY] < nodes.VERSION:
             upgrade(group)
 
 

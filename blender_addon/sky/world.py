@@ -9,6 +9,7 @@ import math
 import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError
+from .. import places
 from ..core.jobs import Job, shorten
 from . import film, nodes, timeline
 from .film import Film
@@ -76,7 +77,7 @@ def show(scene: bpy.types.Scene, sky: bpy.types.World) -> None:
         keepers = _skies_over(shown)
         record.replaced, record.previous = True, shown
         record.previous_fake_user = keepers[0].skyloop.previous_fake_user if keepers else shown.use_fake_user
-        if shown.library is None:
+        if not places.is_linked(shown):
             shown.use_fake_user = True  # else it would not be saved when nothing uses the sky any more
     scene.world = sky
 
@@ -89,7 +90,7 @@ def restore(scene: bpy.types.Scene) -> bpy.types.World | None:
     previous, fake_user = record.previous, record.previous_fake_user
     scene.world = previous
     shown = {s.world for s in bpy.data.scenes}
-    if previous and previous.library is None and not any(sky in shown for sky in _skies_over(previous)):
+    if previous and not places.is_linked(previous) and not any(sky in shown for sky in _skies_over(previous)):
         previous.use_fake_user = fake_user
     return previous
 

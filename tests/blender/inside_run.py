@@ -136,7 +136,7 @@ def changed_meanwhile(args: dict[str, Any]) -> Any:
     def link() -> None:
         with bpy.data.libraries.load(str(library), link=True) as (_, into):
             into.worlds = ["Linked"]
-        scene.world = next(world for world in bpy.data.worlds if world.library)
+        scene.world = next(world for world in bpy.data.worlds if part("blender_addon.places").is_linked(world))
 
     found["renamed"] = restored(rename)
     found["deleted"] = restored(lambda: bpy.data.worlds.remove(scene.world))

@@ -298,7 +298,7 @@ def chains(args: dict[str, Any]) -> Any:
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(args["root"]) / "chain.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(Path(args["root"]) / "chain.blend"))
     bpy.ops.skyloop.restore_world()
-    found["linked"] = [bpy.context.scene.world.name, bool(bpy.context.scene.world.library)]
+    found["linked"] = [bpy.context.scene.world.name, part("blender_addon.places").is_linked(bpy.context.scene.world)]
     return found
 
 
