@@ -11,9 +11,6 @@ from typing import Any
 
 from .catalogue import Entry, entries
 
-IDS = ("builtin",)
-"""Those that the engine can load."""
-
 
 def catalogue(home: Path | None = None) -> list[dict[str, Any]]:
     """What can be generated with, as plain values, those to try first in front. ``home``: of the runtime.

@@ -14,9 +14,6 @@ from typing import Literal, Protocol
 import numpy as np
 from torch import Tensor
 
-# The noise level down to which guidance matters: .28 times the signal's (Kynkaanniemi et al. 2024, arXiv 2404.07724).
-GUIDED_ABOVE = 0.28 / 1.28
-
 Predicts = Literal["noise", "velocity"]
 
 

@@ -124,7 +124,8 @@ def test_one_branch_after_the_other_is_what_both_together_are() -> None:
     view = View(0.0, 1.5, 0.125)
     args = x, 0.6, [view], found.prompts.encoded, found.prompts.negative, 7.0
     a, b = found.model.predict(*args), sides.InTurn(found).predict(*args)
-    assert torch.allclose(a, b, atol=1e-4)
+    # Processors differ in how they sum up two at once and one: beyond that, nothing may differ.
+    assert float((a - b).norm() / a.norm()) < 1e-3
 
 
 def test_operations_are_counted() -> None:

@@ -237,6 +237,7 @@ def test_an_output_folder_without_permission_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int, below: str
 ) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's own handlers stay
+    monkeypatch.setenv("SKYLOOP_HOME", str(tmp_path / "home"))  # root's own is closed to nobody
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(mode)

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from ...protocol import ErrorKind, SkyloopError
-from ..base import ModelSpec, View
-from ..levels import GUIDED_ABOVE, VariancePreserving
+from ..base import View
+from ..levels import VariancePreserving
 from ..parts import FromFolder, Load, Parts
 from .family import Family, Text
 
@@ -127,26 +127,10 @@ class AnimateDiff(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset = entry.window, entry.preset
+        preset = entry.preset
         alphas = torch.cumprod(1 - torch.linspace(*BETAS, dtype=torch.float64), 0).tolist()
         self.levels = VariancePreserving(alphas, "noise", LCM_TIMESTEPS if preset.solver == "renoise" else ())
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=4,
-            frames=window.frames,
-            cells=window.cells,
-            ratio=8,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1 if parts.device.type == "cpu" else 4,
-            longest_step_s=1 / window.fps,
-            clipwise=True,  # for tiles that cross-fade
-            solver=preset.solver,
-            guided_above=GUIDED_ABOVE,
-            start=self.levels.start,
-            takes=frozenset(entry.takes),
-            panorama=entry.panorama,
-        )
+        self.spec = self.described(channels=4, window_batch=1 if parts.device.type == "cpu" else 4)
 
     @classmethod
     def loads(cls, load: Mapping[str, Load]) -> dict[str, Load]:

@@ -10,8 +10,8 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from torch import Tensor
 
-from ..base import ModelSpec, View
-from ..levels import GUIDED_ABOVE, VariancePreserving
+from ..base import View
+from ..levels import VariancePreserving
 from ..parts import Parts
 from .family import Family, Text
 
@@ -20,8 +20,6 @@ TIME_RATIO = 4
 # Latents before a loop's first that are decoded to be dropped: with random weights the first frames were 1.4 % of the
 # spread away from what any more give. An even number, since the decoder takes latents two by two.
 BEFORE = 8
-# Latents of the shortest window that is still a film, of three seconds; trained on up to six, of mixed lengths.
-LEAST_FRAMES = 7
 
 
 class CogVideoX(Family):
@@ -40,29 +38,9 @@ class CogVideoX(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset = entry.window, entry.preset
         self.levels = VariancePreserving(parts["scheduler"].alphas_cumprod.tolist(), "velocity")
         self._rotary: tuple[tuple[int, ...], Any] = ((), None)  # of the windows of last time
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=16,
-            frames=window.frames,
-            cells=window.cells,
-            ratio=8,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1,
-            longest_step_s=1 / window.fps,
-            time_ratio=TIME_RATIO,
-            lead=1,
-            least_frames=min(window.frames, LEAST_FRAMES),
-            clipwise=True,
-            around=(BEFORE, 0),
-            solver=preset.solver,
-            guided_above=GUIDED_ABOVE,
-            start=self.levels.start,
-            takes=frozenset(entry.takes),
-        )
+        self.spec = self.described(channels=16, around=(BEFORE, 0))
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Text]:

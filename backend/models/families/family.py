@@ -45,6 +45,32 @@ class Family(ABC):
         """How to load the parts, from how each is loaded from its folder: where two of those are one network."""
         return dict(load)
 
+    def described(self, channels: int, **own: Any) -> ModelSpec:
+        """What the catalogue says of the model, once ``levels`` are set; ``own``: what it does not, or otherwise."""
+        form, window, preset = self.entry.architecture, self.entry.window, self.entry.preset
+        usual: dict[str, Any] = {
+            "id": self.entry.id,
+            "channels": channels,
+            "frames": window.frames,
+            "cells": window.cells,
+            "ratio": form.ratio,
+            "steps": preset.steps,
+            "guidance": preset.guidance,
+            "window_batch": 1,
+            "longest_step_s": 1 / window.fps,
+            "time_ratio": form.time_ratio,
+            "lead": int(form.causal),
+            "least_frames": min(window.frames, form.least_frames),
+            "clipwise": True,
+            "solver": preset.solver,
+            "guided_above": form.guided_above,
+            "start": self.levels.start,
+            "decode_noise": preset.decode_noise,
+            "takes": frozenset(self.entry.takes),
+            "panorama": self.entry.panorama,
+        }
+        return ModelSpec(**usual | own)
+
     @abstractmethod
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
         """Exactly what the family's own pipeline makes of a prompt. Texts on the host."""

@@ -11,7 +11,7 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
-from ..base import ModelSpec, View
+from ..base import View
 from ..levels import Flow
 from ..parts import Parts
 from . import hunyuan15_decoder
@@ -43,27 +43,10 @@ class Hunyuan15(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset, form = entry.window, entry.preset, entry.architecture
+        preset = entry.preset
         shift = preset.shift or parts["scheduler"].config.shift
         self.levels = Flow(shift, (*preset.sigmas, 0.0) if preset.sigmas else ())
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=parts.config("transformer")["out_channels"],
-            frames=window.frames,
-            cells=window.cells,
-            ratio=form.ratio,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1,
-            longest_step_s=1 / window.fps,
-            time_ratio=form.time_ratio,
-            lead=1,
-            least_frames=min(window.frames, 9),
-            clipwise=True,
-            around=(_BEFORE, 0),
-            solver=preset.solver,
-            takes=frozenset(entry.takes),
-        )
+        self.spec = self.described(channels=parts.config("transformer")["out_channels"], around=(_BEFORE, 0))
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Text]:

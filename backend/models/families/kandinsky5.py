@@ -12,7 +12,7 @@ from diffusers import Kandinsky5T2VPipeline
 from torch import Tensor
 
 from ...protocol import ErrorKind, SkyloopError
-from ..base import ModelSpec, View
+from ..base import View
 from ..levels import Flow
 from ..parts import Parts
 from .clips import pictures, video
@@ -45,7 +45,7 @@ class Kandinsky5(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset, form = entry.window, entry.preset, entry.architecture
+        preset = entry.preset
         config = parts.config("transformer")
         if config.get("attention_type", "regular") != "regular":
             text = (
@@ -54,25 +54,7 @@ class Kandinsky5(Family):
             raise SkyloopError(ErrorKind.BAD_REQUEST, text, "Choose a Lite variant for 5 s.")
         shift = preset.shift or parts["scheduler"].config.shift
         self.levels = Flow(shift, (*preset.sigmas, 0.0) if preset.sigmas else ())
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=config["in_visual_dim"],
-            frames=window.frames,
-            cells=window.cells,
-            ratio=form.ratio,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1,
-            longest_step_s=1 / window.fps,
-            time_ratio=form.time_ratio,
-            lead=1,
-            least_frames=min(window.frames, 9),
-            clipwise=True,
-            around=(_BEFORE, _AFTER),
-            solver=preset.solver,
-            takes=frozenset(entry.takes),
-            panorama=getattr(entry, "panorama", None) or None,
-        )
+        self.spec = self.described(channels=config["in_visual_dim"], around=(_BEFORE, _AFTER))
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Text]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...protocol import ErrorKind, SkyloopError
-from ..base import ModelSpec, View
+from ..base import View
 from ..levels import Flow
 from ..parts import Parts
 from . import ltx_decoder
@@ -55,30 +55,15 @@ class Ltx(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        preset, window, form = entry.preset, entry.window, entry.architecture
+        preset = entry.preset
         if any(parts.config("vae").get("decoder_inject_noise") or ()):
             text = "This LTX-Video is older than 0.9.5, whose pictures are made in another way."
             raise SkyloopError(ErrorKind.BAD_REQUEST, text, "Choose one from 0.9.5 on.")
         self.levels = Flow(trained=(*preset.sigmas, 0.0)) if preset.sigmas else LinearQuadratic()
-        self.spec = ModelSpec(
-            id=entry.id,
+        self.spec = self.described(
             channels=parts.config("transformer")["in_channels"],
-            frames=window.frames,
-            cells=window.cells,
-            ratio=form.ratio,
-            steps=preset.steps,
-            guidance=preset.guidance,
             window_batch=1 if parts.device.type == "cpu" else 2,
-            longest_step_s=1 / window.fps,
-            time_ratio=form.time_ratio,
-            lead=1,
-            least_frames=4,
-            clipwise=True,
             around=(_AROUND, _AROUND),
-            solver=preset.solver,
-            decode_noise=preset.decode_noise,
-            takes=frozenset(entry.takes),
-            panorama=getattr(entry, "panorama", None) or None,
         )
 
     @torch.inference_mode()

@@ -14,8 +14,8 @@ import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 from torch import Tensor
 
-from ..base import Given, ModelSpec, View
-from ..levels import GUIDED_ABOVE, VarianceExploding
+from ..base import Given, View
+from ..levels import VarianceExploding
 from ..parts import Parts
 from .family import Family, Text
 
@@ -27,7 +27,6 @@ MOTION_BUCKET = 127
 PICTURE_NOISE = 0.0
 FPS = (3.0, 30.0)  # of the films it was trained on
 CLIP_PIXELS = 224
-LEAST_FRAMES = 14  # what its first version made
 # Frames that are decoded together, and on either side of them those that are dropped. The decoder's 28 convolutions
 # along time reach as many frames, but weakly: of random weights 4 left 1 to 2 % of the spread where each block adds a
 # third of what it would untrained, 10 to 18 % where it adds all (0: 50 to 97 %). The pipeline has none beside.
@@ -49,26 +48,9 @@ class StableVideo(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset = entry.window, entry.preset
         self.levels = VarianceExploding(LEAST, MOST)
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=4,
-            frames=window.frames,
-            cells=window.cells,
-            ratio=8,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1,
-            longest_step_s=1 / FPS[0],
-            least_frames=min(window.frames, LEAST_FRAMES),
-            clipwise=True,
-            around=(BESIDE, BESIDE),
-            solver=preset.solver,
-            guided_above=GUIDED_ABOVE,
-            start=self.levels.start,
-            takes=frozenset(entry.takes),
-            view_pixels=CLIP_PIXELS,
+        self.spec = self.described(
+            channels=4, longest_step_s=1 / FPS[0], around=(BESIDE, BESIDE), view_pixels=CLIP_PIXELS
         )
 
     def encode_text(self, texts: Sequence[str]) -> list[Text]:

@@ -12,8 +12,8 @@ from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..base import ModelSpec, View
-from ..levels import GUIDED_ABOVE, Flow
+from ..base import View
+from ..levels import Flow
 from ..parts import Parts
 from . import wan_autoencoder
 from .family import Family, Text
@@ -45,29 +45,9 @@ class Wan(Family):
 
     def __init__(self, parts: Parts, entry: Any) -> None:
         super().__init__(parts, entry)
-        window, preset = entry.window, entry.preset
+        preset = entry.preset
         self.levels = Flow(preset.shift or 5.0, (*preset.sigmas, 0.0) if preset.sigmas else ())
-        self.spec = ModelSpec(
-            id=entry.id,
-            channels=self.CHANNELS,
-            frames=window.frames,
-            cells=window.cells,
-            ratio=entry.architecture.ratio,
-            steps=preset.steps,
-            guidance=preset.guidance,
-            window_batch=1,
-            longest_step_s=1 / window.fps,
-            time_ratio=wan_autoencoder.TIME_RATIO,
-            lead=1,
-            least_frames=min(window.frames, 9),  # of 33 frames: long enough to move as one does
-            clipwise=True,
-            around=AROUND,
-            meet=MEET,
-            solver=preset.solver,
-            guided_above=GUIDED_ABOVE,
-            takes=frozenset(entry.takes),
-            panorama=entry.panorama,
-        )
+        self.spec = self.described(channels=self.CHANNELS, around=AROUND, meet=MEET)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Text]:
