@@ -11,6 +11,8 @@ import pytest
 from backend import runtime
 from blender_addon.__main__ import load_package
 
+from .sid import Sid, make, why_not
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,3 +41,11 @@ def bpy_python() -> Path:
     if not about["ready"]:
         pytest.skip(os.environ.get("SKYLOOP_NO_BPY") or "no Blender as a module: python3 -m tests makes it")
     return Path(about["python"])
+
+
+@pytest.fixture(scope="session")
+def sid() -> Sid:
+    """The Debian that has Blender with a window, Godot, a screen and a headset; made at first."""
+    if reason := why_not():
+        pytest.skip(reason)
+    return Sid(make())

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..jobs.store import Status
 from ..protocol import DEVICES, METHODS, GenerateRequest, bad_request
-from . import bench, evaluate, frames, generate, jobs, light, models, serve, stdio
+from . import bench, evaluate, export, frames, generate, jobs, light, models, serve, stdio
 from .controls import add_controls, joined
 
 _DEFAULT = GenerateRequest(prompt="")
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_light(commands)
     _add_frames(commands)
+    _add_export(commands)
     command = commands.add_parser("models", help="what can generate", allow_abbrev=False)
     models.add_options(command, _finish, _Parser)
     _add_jobs(commands)
@@ -154,6 +155,14 @@ def _add_frames(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--boost", type=float, default=0.0, metavar="STOPS",
         help="how far an EXR's sun goes beyond white, other lights less: an estimate (default 0)")  # fmt: skip
     _finish(command, frames.run)
+
+
+def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
+    text = "a sky for an engine, the web, a player or a renderer: the right way round, and looping"
+    command = commands.add_parser("export", help=text, description=text, allow_abbrev=False)
+    export.add_options(command)
+    command.add_argument("--size", type=_size, metavar="WxH", help="pixels (default: as large as the target plays)")
+    _finish(command, export.run)
 
 
 def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sid import Sid
+
 from .screen import Screen, install
-from .sid import Sid, make, why_not
-
-
-@pytest.fixture(scope="session")
-def sid() -> Sid:
-    """The Debian that has Blender, the screen and the headset; made at first."""
-    if reason := why_not():
-        pytest.skip(reason)
-    return Sid(make())
 
 
 @pytest.fixture(scope="session")

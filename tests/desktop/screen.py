@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sid import Sid
+from tests.sid import Sid
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -1,7 +1,7 @@
 #!/bin/sh
-# make_blender.sh DIR: the newest Debian (sid) with Blender, a virtual screen and a simulated headset, in the folder DIR.
+# make_sid.sh DIR: the newest Debian (sid) with Blender, Godot, a virtual screen and a simulated headset, in the folder DIR.
 # For root on a Debian-like system, from the package mirror that the system itself uses. It installs nothing on that
-# system: mmdebstrap, where it is missing, is unpacked beside DIR for the moment. About 70 s, 1.4 GB.
+# system: mmdebstrap, where it is missing, is unpacked beside DIR for the moment. About 90 s, 1.7 GB.
 set -eu
 DIR=$1
 SCRATCH=$(mktemp -d "$DIR.tools.XXXX")
@@ -12,6 +12,8 @@ PACKAGES=blender,python3-cattr,python3-numpy,python3-requests,python3-zstandard,
 PACKAGES=$PACKAGES,libgl1,libegl1,libgl1-mesa-dri,mesa-vulkan-drivers
 # The screen, its pictures, the words in them, a mouse.
 PACKAGES=$PACKAGES,xvfb,ffmpeg,tesseract-ocr,xdotool
+# What reads exports: an engine, metadata of pictures and films, a C# compiler.
+PACKAGES=$PACKAGES,godot,libimage-exiftool-perl,mono-mcs
 # OpenXR with a headset that moves by itself.
 PACKAGES=$PACKAGES,monado-service,libopenxr1-monado
 

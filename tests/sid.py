@@ -19,7 +19,7 @@ from pathlib import Path
 from backend.runtime import home
 from backend.runtime.lock import locked
 
-SCRIPT = Path(__file__).with_name("make_blender.sh")
+SCRIPT = Path(__file__).with_name("make_sid.sh")
 MAKING_TIMEOUT_S = 1200.0
 # As on a user's machine: a home, a screen, a runtime folder; what shaders were compiled to is kept for the next run.
 ENVIRONMENT = {
@@ -44,10 +44,10 @@ exec chroot "$ROOT" sh -euc "$INSIDE"
 def why_not() -> str:
     """Why there can be no such Debian on this machine; empty where there can."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        return "the desktop ring makes a Debian of its own: it needs root on Linux"
+        return "this ring makes a Debian of its own: it needs root on Linux"
     missing = [tool for tool in ("apt-get", "dpkg-deb", "perl", "unshare", "chroot") if not shutil.which(tool)]
     if missing:
-        return f"the desktop ring makes a Debian of its own: {', '.join(missing)} missing, so this is no Debian"
+        return f"this ring makes a Debian of its own: {', '.join(missing)} missing, so this is no Debian"
     tried = subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
         capture_output=True,
