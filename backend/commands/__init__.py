@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from ..jobs.failures import as_skyloop_error
 from ..protocol import ErrorKind, SkyloopError, finite
-from .errors import FailedError
+from .errors import FailedError, typed
 from .parser import parse
 
 _MAX_CHARS = 300  # of a message: one that quotes what was typed stays a line
@@ -58,12 +58,13 @@ def _print_json(document: object) -> None:
 
 
 def _report(error: SkyloopError, log: str, *, as_json: bool) -> int:
+    hint = typed(error.hint)
     if as_json:
-        fields = {"kind": error.kind.value, "message": error.message, "hint": error.hint, "log": log}
+        fields = {"kind": error.kind.value, "message": error.message, "hint": hint, "log": log}
         _print_json({"error": fields})
     else:
         message = error.message if len(error.message) <= _MAX_CHARS else f"{error.message[:_MAX_CHARS]}…"
-        line = " ".join(f"skyloop: {message} {error.hint}{f' Log: {log}' if log else ''}".split())
+        line = " ".join(f"skyloop: {message} {hint}{f' Log: {log}' if log else ''}".split())
         sys.stderr.write(line + "\n")
     return error.exit_code
 

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import models
 from ..jobs import runner, staging, store
+from ..models.catalogue import entry as entry_of
+from ..models.store import required
 from ..protocol import ErrorKind, Event, GenerateRequest, SkyloopError, bad_request
 from .controls import request_fields
 from .errors import FailedError
@@ -30,6 +31,7 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
     check_folder(folder)
     if result := _brought_home(options, request):
         return result
+    required(request.model)
     interrupted = staging.unfinished(folder, request, any_seed=options.seed is None)
     if interrupted:
         request = interrupted.request()
@@ -82,7 +84,8 @@ def _unfinished(last: Event, job: store.Job, folder: Path) -> Exception:
 
 
 def _request(options: argparse.Namespace) -> GenerateRequest:
-    request = GenerateRequest(
+    entry_of(options.model)
+    return GenerateRequest(
         prompt=options.prompt,
         negative=options.negative,
         **_shape(options),
@@ -96,11 +99,6 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
         measure=options.measure,
         **request_fields(options),
     ).validated()
-    known = [model["id"] for model in models.catalogue()]
-    if request.model not in known:
-        text = f"There is no model {request.model[:60]!r}."
-        raise SkyloopError(ErrorKind.MISSING_MODEL, text, f"Known: {', '.join(known)}.")
-    return request
 
 
 def _shape(options: argparse.Namespace) -> dict[str, Any]:

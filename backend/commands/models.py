@@ -13,6 +13,7 @@ from ..models import store
 from ..models.catalogue import Entry
 from ..models.catalogue import entry as entry_of
 from ..protocol import ErrorKind, SkyloopError
+from .errors import typed
 from .inside import enter_runtime
 from .jobs import megabytes
 from .progress import Progress
@@ -88,7 +89,7 @@ def _agree(entry: Entry, options: argparse.Namespace) -> None:
 
 def _done(options: argparse.Namespace, text: str, **document: Any) -> dict[str, Any]:
     if not options.json:
-        print(text)
+        print(typed(text))
     return document
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from backend import commands
+from backend.commands.models import run_download
+from backend.commands.parser import parse
 from backend.commands.progress import bar
 from backend.jobs import store
 
@@ -195,6 +198,20 @@ def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None
     assert "'sora'" in done.stderr
     assert "builtin" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_not_here_is_refused_at_once_with_the_command_that_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the private runtime is made, which this home lacks."""
+    monkeypatch.setenv("SKYLOOP_HOME", str(tmp_path / "home"))
+    done = backend("generate", "x", "--model", "ltx-2b", "--out", tmp_path / "out")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    advised = re.search(r"Get it with: python3 -m backend (models download [\w.-]+)(?= )", done.stderr)
+    assert advised, done.stderr
+    assert not list(tmp_path.iterdir())
+    options = parse(advised[1].split())
+    assert options.run is run_download and options.id == "ltx-2b"
 
 
 def _refused_folder(out: Path) -> str:
