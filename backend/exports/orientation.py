@@ -25,12 +25,12 @@ ENGINES = {
     "three": Engine(90.0, 0.0),
     # Looks along -Z; PanoramaSkyMaterial has the frame's centre at +Z.
     "godot": Engine(180.0, 0.0),
-    # Looks along +Z, to the right is +X. Skybox/Panoramic has the frame's centre at +X. glTF importers mirror X and
-    # keep Z, so that glTF's -Z lies behind.
+    # Looks along +Z, to the right is +X. Skybox/Panoramic has the frame's centre at +X (its ToRadialCoords). UnityGLTF
+    # (SchemaExtensions, issue 257) and glTFast negate X alone, so that glTF's -Z lies behind.
     "unity": Engine(90.0, 180.0),
-    # Looks along +X. A material with u = .5 + atan2(y, x) / 2 pi has the centre there. Interchange turns glTF's +Z to
-    # +X, so that glTF's -Z lies behind.
-    "unreal": Engine(0.0, 180.0),
+    # Looks along +X, to the right is +Y. A material with u = .5 + atan2(y, x) / 2 pi has the centre at +X. Its glTF
+    # importer and exporter swap Y and Z, (x, y, z) to (x, z, y), so that glTF's -Z lies at -Y, to the left.
+    "unreal": Engine(0.0, -90.0),
     # Y is up and cameras look along -Z. A dome light has the frame's centre at +Z (OpenEXR: longitude 0).
     "usd": Engine(180.0, 0.0),
 }
