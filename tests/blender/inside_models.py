@@ -41,9 +41,8 @@ class Bench:
     def begin(self, *words: str, model: str = "") -> None:
         """As ``work.start`` does where there is a window: nobody waits."""
         tool = part("blender_addon.core.tool").Tool
-        self.work._current = self.work.Work(
-            "Getting it", model, tool(self.command("models", *words, home=self.home), environ=self.work.environ())
-        )
+        command = self.command("models", *words, home=self.home)
+        self.work.works._current = self.work.Work("Getting it", tool(command, environ=self.work.environ()), model)
 
     def checks(self) -> dict[str, list[str]]:
         found = part("blender_addon.create.request").found_in(bpy.context)
