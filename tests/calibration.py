@@ -1,7 +1,7 @@
 """A film that can be read from pixels: which direction is where, which colour came out, which frame it is.
 
 Around the horizon red is ahead, green to the right, yellow behind and blue to the left, each with its word (mirroring
-shows); cyan is above, magenta below. Grey and colour patches lie between 25° and 40° up. Below the horizon eight
+shows); cyan is above, magenta below. Grey and colour patches lie between 24° and 40° up. Below the horizon eight
 squares tell the number of the frame, the most significant first, white for one; the same in all four directions.
 """
 
@@ -29,7 +29,7 @@ COLORS = {
 WORDS = {0: "FRONT", 90: "RIGHT", 180: "BACK", -90: "LEFT"}
 # The patches: the same in each direction, at this yaw from it.
 PATCH_PITCH = 32
-PATCHES = {-24: (128, 128, 128), -12: (64, 64, 64), 0: (192, 192, 192), 12: (230, 120, 40), 24: (60, 120, 200)}
+PATCHES = {-30: (230, 120, 40), -15: (64, 64, 64), 0: (128, 128, 128), 15: (192, 192, 192), 30: (60, 120, 200)}
 SQUARE_DEG, SQUARES_PITCH, BITS = 4.0, -24.0, 8
 _WORD_PITCH = -8
 
@@ -49,7 +49,7 @@ def frame(number: int, width: int) -> np.ndarray:
     _fill(made, -180, 180, -90, -60, COLORS[DOWN])
     for yaw, word in WORDS.items():
         for beside, color in PATCHES.items():
-            _fill(made, yaw + beside - 5, yaw + beside + 5, PATCH_PITCH - 7, PATCH_PITCH + 8, color)
+            _fill(made, yaw + beside - 7.5, yaw + beside + 7.5, PATCH_PITCH - 8, PATCH_PITCH + 8, color)
         for bit in range(BITS):
             left = yaw + (bit - BITS / 2) * SQUARE_DEG
             level = 255 if number >> (BITS - 1 - bit) & 1 else 0

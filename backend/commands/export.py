@@ -10,6 +10,7 @@ from typing import Any
 
 from ..exports.request import FACINGS, ExportRequest
 from ..exports.targets import TARGETS, Option
+from ..protocol import bad_request
 from .evaluate import video_at
 from .inside import enter_runtime
 from .progress import Progress
@@ -39,6 +40,10 @@ def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
 
 
 def _request(options: argparse.Namespace) -> ExportRequest:
+    width, height = options.size or (0, 0)
+    if width != 2 * height:
+        text = f"size {width}x{height}: a film of the whole sky is twice as wide as high."
+        raise bad_request(text, "Use a size such as 2048x1024.")
     given = {name: value for name in _own() if (value := getattr(options, f"option_{name}")) is not None}
     return ExportRequest(
         source=str(options.path.absolute()),
@@ -47,7 +52,7 @@ def _request(options: argparse.Namespace) -> ExportRequest:
         facing=options.facing,
         front_deg=options.front,
         prerotate=options.prerotate,
-        height=options.size[1] if options.size else 0,
+        height=height,
         gltf=str(options.gltf.absolute()) if options.gltf else "",
         force=options.force,
         options=given,

@@ -9,15 +9,17 @@ import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import cv2
 import numpy as np
 
 from ..jobs.store import recorded
-from ..media.reading import read_frames, reading
-from ..protocol import bad_request
+from ..media.reading import reading, to_rgb
+from ..protocol import SkyloopError, bad_request
 
 MOST_STRETCH = 0.03  # how far from 2:1 a film may be that is taken for a whole sky all the same
 MAX_FPS = 120
@@ -71,13 +73,23 @@ class Film:
                 f"{self.path} is damaged: only {at} of its {len(self.picks)} frames can be read.", "Use another copy."
             )
 
+    def numbers(self, frame: int) -> range:
+        """The frames that an option ``frame`` means: that one or, for -1, all. Raises ``SkyloopError(bad_request)``
+        where there is none of that number."""
+        if not -1 <= frame < self.frames:
+            raise self._no_frame(frame)
+        return range(self.frames) if frame == -1 else range(frame, frame + 1)
+
     def one(self, number: int) -> np.ndarray:
-        """The frame of that number. Raises ``SkyloopError(bad_request)`` also where there is none."""
+        """The frame of that number, from 0. Raises ``SkyloopError(bad_request)`` also where there is none."""
         if not 0 <= number < self.frames:
-            raise bad_request(
-                f"frame {number}: the film has {self.frames} frames.", f"Use 0 to {self.frames - 1}, or -1 for all."
-            )
+            raise self._no_frame(number)
         return next(replace(self, picks=self.picks[number : number + 1]).read())
+
+    def _no_frame(self, number: int) -> SkyloopError:
+        return bad_request(
+            f"frame {number}: the film has {self.frames} frames.", f"Use 0 to {self.frames - 1}, or -1 for all."
+        )
 
     def _fitted(self, frame: np.ndarray) -> np.ndarray:
         if frame.shape[:2] != (self.height, self.width):
@@ -139,14 +151,13 @@ def _facts(path: Path) -> _Facts:
     """What the index and the packets say; no picture is decoded."""
     with reading(path) as (container, stream):
         tick = Fraction(stream.time_base or Fraction(1, 1000))
-        size_bytes = path.stat().st_size
         packets = [_Packet(p) for p in container.demux(stream) if p.size]
-        whole = [p for p in packets if p.end <= size_bytes]
+        whole = [p for p in packets if p.whole]
         times = [p.pts * tick for p in sorted(whole, key=lambda p: p.pts)]
         if not times:
             raise bad_request(f"{path} has no frames.", "Give another film.")
-        rate = Fraction(stream.average_rate or stream.guessed_rate or 0).limit_denominator(1001)
-        if not 0 < rate <= MAX_FPS:
+        rate = Fraction(stream.average_rate or 0).limit_denominator(1001)
+        if not (0 < rate <= MAX_FPS and _steady(times, rate, tick)):
             rate = _rate_of(times)
         context = stream.codec_context
         clean = (
@@ -172,14 +183,16 @@ def _facts(path: Path) -> _Facts:
 class _Packet:
     def __init__(self, packet: Any) -> None:
         self.pts = packet.pts if packet.pts is not None else packet.dts or 0
-        self.end = (packet.pos or 0) + packet.size
+        self.whole = not packet.is_corrupt  # the file ends within it
         self.key = packet.is_keyframe
 
 
 def _rate_of(times: list[Fraction]) -> Fraction:
-    if len(times) < 2 or times[-1] == 0:
+    """The rate at which most frames come: cameras and screen recorders leave some out."""
+    between = [after - before for before, after in pairwise(times) if after > before]
+    if not between:
         return Fraction(24)
-    return min(Fraction((len(times) - 1) / times[-1]).limit_denominator(1001), Fraction(MAX_FPS))
+    return min((1 / median_low(between)).limit_denominator(1001), Fraction(MAX_FPS))
 
 
 def _steady(times: list[Fraction], rate: Fraction, tick: Fraction) -> bool:
@@ -203,7 +216,14 @@ def _picked(times: list[Fraction], rate: Fraction) -> tuple[int, ...]:
 
 
 def _frames(path: Path) -> Generator[np.ndarray, None, None]:
-    yield from read_frames(path)
+    """The frames of the packets that are there as a whole: the rest of one would spoil those before it."""
+    with reading(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        for packet in container.demux(stream):  # the last is empty, and brings out what the decoder still holds
+            if packet.is_corrupt:
+                continue
+            for frame in packet.decode():
+                yield to_rgb(frame)
 
 
 def _resized(frame: np.ndarray, width: int, height: int) -> np.ndarray:
