@@ -21,11 +21,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .media.files import atomic_write
-from .typed import typed
+from .media.files import atomic_write, read_bytes
+from .protocol import SkyloopError
+from .typed import parse_json, typed
 
 FILE = "light.json"
 VERSION = 1
+_MAX_BYTES = 16 << 20
 HEIGHT = 180  # rows that are looked at: a degree each
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -126,8 +128,6 @@ def blurred(picture: np.ndarray, sigma_deg: float) -> np.ndarray:
 LINEAR = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
 )
-
-
 """Linear radiance of each value of a film."""
 
 
@@ -307,6 +307,15 @@ def suns(document: Any, frames: int) -> list[Sun | None] | None:
     except (ValueError, TypeError, LookupError):
         return None
     return [sun if sun and sun.irradiance > 0 else None for sun in found] if len(found) == frames else None
+
+
+def recorded(film: Path, frames: int) -> list[Sun | None] | None:
+    """:func:`suns` of a job's own film, from the record beside it; None where there is none."""
+    try:
+        document = parse_json(read_bytes(film.with_name(FILE), _MAX_BYTES)) if film.name == "sky.mp4" else None
+    except (OSError, ValueError, SkyloopError):
+        return None
+    return suns(document, frames)
 
 
 def write(path: Path, moments: list[Moment], fps: float, *, loop: bool) -> dict[str, Any]:

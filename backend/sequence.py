@@ -27,7 +27,7 @@ from .protocol import ErrorKind, SkyloopError, bad_request
 
 README = "README.txt"
 _OURS = re.compile(r"sky_\d{4,}\.(png|exr)")
-_BYTES_PER_PIXEL = {"png": 3.1, "exr": 6.1}  # at most, were nothing to be packed
+_BYTES_PER_PIXEL = {"png": 3.1, "jpg": 3.1, "exr": 6.1, "hdr": 4.1}  # at most, were nothing to be packed
 _SPARE_BYTES = 64 << 20
 # Display values (as in the film) up to here stay as they are.
 KNEE = 0.8

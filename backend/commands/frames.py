@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..media.files import read_bytes
-from ..protocol import Event, SkyloopError, bad_request, phase
-from ..typed import parse_json
+from ..protocol import Event, bad_request, phase
 from .evaluate import video_at
 from .inside import enter_runtime
 from .progress import Progress
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from ..lighting import Sun
 
 MAX_BOOST = 10.0
-_MAX_LIGHT_BYTES = 16 << 20
 
 
 def run(options: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
@@ -53,10 +50,8 @@ def _suns(path: Path, progress: Progress) -> list[Sun | None]:
     from ..media.video import probe, read_frames
 
     about = probe(path)
-    with contextlib.suppress(OSError, ValueError, SkyloopError):
-        document = parse_json(read_bytes(path.with_name(lighting.FILE), _MAX_LIGHT_BYTES))
-        if path.name == "sky.mp4" and (known := lighting.suns(document, about["frames"])) is not None:
-            return known
+    if (known := lighting.recorded(path, about["frames"])) is not None:
+        return known
     if about["width"] != 2 * about["height"]:
         return []
     moments = list[lighting.Moment]()

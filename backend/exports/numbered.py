@@ -1,0 +1,46 @@
+"""Frames of a film as numbered files, counted from 0 as the option ``frame`` does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+
+from ..media.files import writing
+from ..protocol import Event, phase
+from ..sequence import check_room
+from .film import Film
+from .request import ExportRequest
+
+
+def chosen(film: Film, request: ExportRequest, kind: str) -> range:
+    """The numbers of the frames that the request's option ``frame`` means, once it is sure that they are there and
+    that files of that ``kind`` (a suffix) fit on the disk. Raises ``SkyloopError``: bad_request, disk_full."""
+    numbers = film.numbers(int(request.number("frame")))
+    check_room(Path(request.out), len(numbers) * film.width * film.height, kind)
+    return numbers
+
+
+def visit(
+    film: Film, numbers: range, take: Callable[[int, np.ndarray], None], name: str = "frames"
+) -> Generator[Event, None, None]:
+    """Give each of those frames, (height, width, 3) uint8 RGB, to ``take``; a phase of that name tells how far it is,
+    also while the frames before them are passed over."""
+    with contextlib.closing(film.read()) as frames:
+        for number, frame in zip(range(numbers.stop), frames, strict=False):
+            if number in numbers:
+                take(number, frame)
+            yield phase(name, number + 1, numbers.stop, "frame")
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file of a staged folder, which becomes the export only when it is whole. Raises ``SkyloopError``."""
+    with writing(path):
+        path.write_bytes(data)
+
+
+def named(stem: str, number: int, kind: str) -> str:
+    """``stem_0007.kind``: four digits, or as many as it takes."""
+    return f"{stem}_{number:04d}.{kind}"
