@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -36,10 +37,10 @@ def film_of(
     """Somebody else's film: frames at ``times``, in ticks of 1/``clock`` s (default: 12 frames, 12 a second)."""
     times = times if times is not None else [n * clock // 12 for n in range(12)]
     with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=12, options={"bf": str(b_frames), "crf": "12"})
+        stream: Any = container.add_stream(codec, rate=12, options={"bf": str(b_frames), "crf": "12"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, clock)
-        voice = container.add_stream("aac", rate=48000, layout="mono") if sound else None
+        voice: Any = container.add_stream("aac", rate=48000, layout="mono") if sound else None
         for number, time in enumerate(times):
             rgb = np.ascontiguousarray(calibration.frame(number, WIDTH)[: size[1], : size[0]])
             if rgb.shape[:2] != (size[1], size[0]):

@@ -79,9 +79,7 @@ def test_force_alone_does_not_make_strange_files_ours(tmp_path: Path) -> None:
     assert content(tmp_path) == {"thesis.txt": "mine", "sky.mp4": "film"}
 
 
-@pytest.mark.parametrize(
-    "name", ["../thesis.txt", "/etc/hostname", "a/../../thesis.txt", "..", "", "c:\\x", "a\\..\\b"]
-)
+@pytest.mark.parametrize("name", ["../thesis.txt", "/etc/hostname", "a/../../b", "..", "", "c:\\x", "a\\..\\b"])
 def test_a_strangers_list_reaches_nothing_outside(tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     put(out, {"a": "1"})
