@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..protocol import MAX_HEIGHT_PX, MIN_HEIGHT_PX, bad_request
 from .targets import TARGETS, Target, Value
@@ -70,6 +70,16 @@ class ExportRequest:
     @property
     def about(self) -> Target:
         return TARGETS[self.target]
+
+    @property
+    def sky(self) -> ExportRequest:
+        """What the sky itself is written by: this request; of target ``scene`` that of the target beside the scene,
+        turned as in Blender."""
+        if self.target != "scene":
+            return self
+        beside = self.text("beside")
+        gltf = self.gltf if TARGETS[beside].takes_scene else ""
+        return replace(self, target=beside, facing="blender", gltf=gltf, options={})
 
     def chosen(self, name: str) -> Value:
         """The value of one of the target's options. Raises ``KeyError`` for one that it has not."""

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 from ..protocol import Event
 from . import film as films
+from .archive import archived
 from .film import Film
 from .folder import check_place, staged, written
+from .gltf import check_scene
 from .limits import fitting_height
 from .orientation import turn
 from .request import ExportRequest
@@ -23,11 +25,12 @@ Steps = Generator[Event, None, "Written"]
 @dataclass(frozen=True)
 class Written:
     """What a target says of what it wrote: ``use`` are the lines of the README, at most five; ``open`` is the file to
-    begin with; ``notes`` what the user should know besides."""
+    begin with; ``notes`` what the user should know besides. ``archive``: the name of a .zip that gets all of it."""
 
     use: tuple[str, ...]
     open: str
     notes: tuple[str, ...] = ()
+    archive: str = ""
 
 
 class Writes(Protocol):
@@ -49,17 +52,21 @@ def export(request: ExportRequest) -> Generator[Event, None, dict[str, Any]]:
     Raises ``SkyloopError``: bad_request, disk_full, internal.
     """
     request.validated()
-    out, target = Path(request.out), request.about
+    out, sky = Path(request.out), request.sky
     check_place(out, force=request.force)
+    if request.gltf:
+        check_scene(Path(request.gltf))
     film = films.open_film(Path(request.source))
-    wanted = turn(target.engine, request.facing, request.front_deg, prerotate=request.prerotate)
+    wanted = turn(sky.about.engine, sky.facing, sky.front_deg, prerotate=sky.prerotate)
     film = films.fitted(film, fitting_height(request, film.height), wanted.roll_deg)
-    module: Writes = importlib.import_module(target.module)  # type: ignore[assignment]  # its functions are the protocol
+    module = writer(request)
     module.check(film, request)
     with staged(out) as folder:
         done = yield from module.write(film, request, wanted.yaw_deg, folder)
         notes = (*film.notes, *done.notes)
         (folder / README).write_text(_readme(film, request, done.use, notes), encoding="utf-8")
+        if done.archive:
+            yield from archived(folder, done.archive)
     files = written(out)
     return {
         "target": request.target,
@@ -74,6 +81,11 @@ def export(request: ExportRequest) -> Generator[Event, None, dict[str, Any]]:
         "bytes": sum(files.values()),
         "files": files,
     }
+
+
+def writer(request: ExportRequest) -> Writes:
+    """The module of the request's target."""
+    return importlib.import_module(request.about.module)  # type: ignore[return-value]  # its functions are the protocol
 
 
 def _readme(film: Film, request: ExportRequest, use: tuple[str, ...], notes: tuple[str, ...]) -> str:

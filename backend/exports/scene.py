@@ -1,0 +1,41 @@
+"""The Blender scene as glTF, with the sky of another target beside it that is turned as in Blender; all in one archive.
+
+Blender writes the glTF (the add-on asks it to); the sky is written by the module of the other target.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ..protocol import bad_request, phase
+from .film import Film
+from .request import ExportRequest
+from .run import README, Steps, Written, writer
+
+SCENE, SKY, ARCHIVE = "scene.glb", "sky", "scene-and-sky.zip"
+
+
+def check(film: Film, request: ExportRequest) -> None:
+    """Raises ``SkyloopError(bad_request)`` without a scene, and for what the sky's own target refuses."""
+    if not request.gltf:
+        raise bad_request(
+            "A scene is missing.", "Export from the panel in Blender, or name a glTF scene with --gltf FILE.glb."
+        )
+    writer(request.sky).check(film, request.sky)
+
+
+def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> Steps:
+    """``scene.glb``, the sky in ``sky/`` with its own README, and an archive of all."""
+    shutil.copyfile(request.gltf, folder / SCENE)
+    yield phase("scene", 1, 1, "file")
+    sky, name = folder / SKY, request.sky.about.title
+    sky.mkdir()
+    done = yield from writer(request.sky).write(film, request.sky, yaw_deg, sky)
+    (sky / README).write_text("".join(f"{n}. {line}\n" for n, line in enumerate(done.use, 1)), encoding="utf-8")
+    use = (
+        f"{SCENE} is the Blender scene (glTF, +Y up): import it as it is, without turning it.",
+        f"The folder {SKY} is the sky for {name}, turned to fit that scene. {SKY}/{README} says how to use it.",
+        f"{ARCHIVE} holds all of this, to send to somebody.",
+    )
+    return Written(use, SCENE, done.notes, ARCHIVE)
