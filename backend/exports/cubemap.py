@@ -33,7 +33,7 @@ _ALONG: dict[str, tuple[Axis, Axis, Axis]] = {
     "nz": ((0, 0, -1), (-1, 0, 0), (0, -1, 0)),
 }
 # Each order's axes of the cube that point to the right, up and ahead of a viewer.
-# KTX 2.0 §5.1: a left-handed cube with +Z ahead. Unity looks up its cube maps by world directions, which are that too.
+# KTX 2.0 (on cube maps): a left-handed cube with +Z ahead. Unity looks up its cube maps by world directions, which are that too.
 # three.js mirrors X (flipEnvMap) and looks along -Z. Unreal looks up by world directions, X ahead and Z up: the turns
 # that come of it are those of its page "Creating Cubemaps" (+X a quarter counter-clockwise, -X clockwise, +Y half).
 ORDERS: dict[str, tuple[Axis, Axis, Axis]] = {
