@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
@@ -61,7 +61,7 @@ _CODECS = {
     "vp9": Codec("libvpx-vp9", _vp9),
     "vp8": Codec("libvpx", _vp8, matrix=Colorspace.ITU601),  # the only one that its streams can tell
 }
-_TITLES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1", "vp9": "VP9", "vp8": "VP8", "theora": "Theora"}
+TITLES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1", "vp9": "VP9", "vp8": "VP8", "theora": "Theora"}
 _INSTEAD = {
     "h264": "Install Skyloop's packages again: Repair in its preferences.",
     "theora": "Export for Godot with --playback flipbook.",
@@ -98,7 +98,7 @@ def why_not(codec: str) -> str:
     if codec == "theora":
         return _why_no_theora()
     if not _has(_CODECS[codec].encoder):
-        return f"{_TITLES[codec]} cannot be written: the PyAV installed here has no {_CODECS[codec].encoder}."
+        return f"{TITLES[codec]} cannot be written: the PyAV installed here has no {_CODECS[codec].encoder}."
     return ""
 
 
@@ -128,7 +128,7 @@ def _why_no_theora() -> str:
     return ""
 
 
-def _encoded(film: Film, path: Path, codec: Codec) -> Iterator[int]:
+def _encoded(film: Film, path: Path, codec: Codec) -> Generator[int, None, None]:
     """Half of a frame's work is done when it was given, half when it came out: some encoders hold dozens."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: it would print what it does
     with (
@@ -142,7 +142,7 @@ def _encoded(film: Film, path: Path, codec: Codec) -> Iterator[int]:
             yield (film.frames + coded) // 2
 
 
-def _theora(film: Film, path: Path) -> Iterator[int]:
+def _theora(film: Film, path: Path) -> Generator[int, None, None]:
     """As Godot shows it right: by the matrix of BT.601, whatever the tags say."""
     with (
         replacing(path) as beside,
@@ -153,8 +153,8 @@ def _theora(film: Film, path: Path) -> Iterator[int]:
         process = subprocess.Popen(
             _theora_command(film), stdin=subprocess.PIPE, stdout=out, stderr=errors, creationflags=_flags()
         )
+        assert process.stdin
         try:
-            assert process.stdin
             try:
                 for done, frame in enumerate(frames, 1):
                     process.stdin.write(to_yuv(frame, Colorspace.ITU601).to_ndarray().tobytes())
@@ -174,7 +174,19 @@ def _theora(film: Film, path: Path) -> Iterator[int]:
 def _theora_command(film: Film) -> list[str]:
     gop = str(max(1, round(film.rate)))
     source = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{film.width}x{film.height}", "-r", str(film.rate)]
-    coded = ["-c:v", "libtheora", "-q:v", str(_THEORA_QUALITY), "-g", gop, "-f", "ogg", "pipe:1"]
+    coded = [
+        "-c:v",
+        "libtheora",
+        "-q:v",
+        str(_THEORA_QUALITY),
+        "-g",
+        gop,
+        "-fflags",
+        "+bitexact",
+        "-f",
+        "ogg",
+        "pipe:1",
+    ]
     quiet = ["-hide_banner", "-nostats", "-loglevel", "error"]
     return [imageio_ffmpeg.get_ffmpeg_exe(), *quiet, *source, "-i", "pipe:0", *coded]
 

@@ -6,7 +6,7 @@ What had to be changed is told in notes. Nothing is written: targets read the fr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -56,7 +56,7 @@ class Film:
     def seconds(self) -> float:
         return float(self.frames / self.rate)
 
-    def read(self) -> Iterator[np.ndarray]:
+    def read(self) -> Generator[np.ndarray, None, None]:
         """The frames, (height, width, 3) uint8 RGB, as they are exported. Raises ``SkyloopError(bad_request)``."""
         at = 0
         with contextlib.closing(_frames(self.path)) as frames:
@@ -162,12 +162,15 @@ def _facts(path: Path) -> _Facts:
         context = stream.codec_context
         clean = (
             context.name == "h264"
+            and "mp4" in container.format.name
             and context.pix_fmt == "yuv420p"
             and not context.has_b_frames
-            and (int(context.colorspace), int(context.color_range)) == (1, 1)
+            and {int(context.color_primaries), int(context.color_trc), int(context.colorspace)} == {1}
+            and context.color_range == 1
             and times[0] == 0
             and len(container.streams) == 1
             and whole[0].key
+            and _longest_group(whole) <= max(1, round(rate))
         )
         return _Facts(
             (context.width, context.height),
@@ -185,6 +188,12 @@ class _Packet:
         self.pts = packet.pts if packet.pts is not None else packet.dts or 0
         self.whole = not packet.is_corrupt  # the file ends within it
         self.key = packet.is_keyframe
+
+
+def _longest_group(packets: list[_Packet]) -> int:
+    """Frames from a key frame to the next, or to the end, at most."""
+    keys = [number for number, packet in enumerate(packets) if packet.key]
+    return max(after - key for key, after in pairwise([*keys, len(packets)]))
 
 
 def _rate_of(times: list[Fraction]) -> Fraction:

@@ -49,7 +49,8 @@ QUEST_RATE = 4096 * 2048 * 60  # pixels a second; the same as 5760x2880 at 30
 
 
 def limit(request: ExportRequest) -> Limit:
-    """That of the request's target with its options."""
+    """That of the request's target with its options, or of the sky's own beside a scene."""
+    request = request.sky
     match request.target:
         case "web" | "unity" | "unreal":
             return _H264

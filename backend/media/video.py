@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +29,7 @@ from .reading import read_frames as read_frames
 
 _KINDS = {  # by suffix, FFmpeg's name and how the index gets to the front, for players that stream
     ".mp4": ("mp4", {"movflags": "+faststart"}),
-    ".webm": ("webm", {"cues_to_front": "1"}),
+    ".webm": ("webm", {"cues_to_front": "1", "fflags": "+bitexact"}),  # else it has random numbers in it
 }
 BT709 = 1  # the number of BT.709 in ITU-T H.273, for primaries, transfer and matrix alike
 CRF = 12
@@ -212,7 +212,7 @@ def join(parts: Iterable[Path], path: Path) -> None:
         pass
 
 
-def joining(parts: Iterable[Path], path: Path) -> Iterator[int]:
+def joining(parts: Iterable[Path], path: Path) -> Generator[int, None, None]:
     """:func:`join` that yields how many frames are there after each. Closed early, it leaves nothing."""
     file, stream, tick, at = _File(path), None, Fraction(1), 0
     with contextlib.closing(file):
