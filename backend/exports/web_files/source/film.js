@@ -1,0 +1,85 @@
+/* The film: a muted video that loops, and the texture that has its current frame. */
+
+import { VideoTexture } from 'three';
+
+const LATE_MS = 500; // without word of a new frame, after which the texture is renewed all the same
+
+export class Film {
+  /** `video`: the page's element. `fps`: frames a second. `fresh()` is called when there is a new frame to show. */
+  constructor(video, fps, fresh) {
+    this.video = video;
+    this.fps = fps;
+    this.fresh = fresh;
+    this.texture = new VideoTexture(video);
+    this.heard = 0;
+    const hear = () => {
+      this.heard = performance.now();
+      fresh();
+      video.requestVideoFrameCallback(hear);
+    };
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(hear);
+    for (const event of ['loadeddata', 'seeked']) video.addEventListener(event, () => this.renew());
+  }
+
+  get ready() {
+    return this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+  }
+
+  get paused() {
+    return this.video.paused;
+  }
+
+  /** Take the current frame, whatever the browser said. */
+  renew() {
+    this.texture.needsUpdate = this.ready;
+    this.fresh();
+  }
+
+  /** To be called before each picture: some browsers do not tell of frames, or not in a headset. */
+  step() {
+    if (!this.paused && this.ready && performance.now() - this.heard > LATE_MS) this.renew();
+  }
+
+  /** Play; false where the browser wants a tap first. */
+  async play() {
+    try {
+      await this.video.play();
+      return true;
+    } catch (error) {
+      if (error.name === 'NotAllowedError' || error.name === 'AbortError') return false;
+      throw error;
+    }
+  }
+
+  pause() {
+    this.video.pause();
+  }
+
+  /** Show the frame of a time in seconds, in its middle, where rounding does no harm; times go around. */
+  seek(seconds) {
+    const { duration } = this.video;
+    const frame = Math.floor(((seconds % duration) + duration) % duration * this.fps + 1e-3);
+    this.video.currentTime = (frame + 0.5) / this.fps;
+  }
+}
+
+/** Give the video its sources: files beside the page, or `inside`, an element of the page that holds an mp4 as base64. */
+export function load(video, sources, inside) {
+  return new Promise((loaded, failed) => {
+    video.addEventListener('loadedmetadata', loaded, { once: true });
+    video.addEventListener('error', failed, { once: true });
+    if (inside) {
+      const bytes = Uint8Array.from(atob(inside.textContent.trim()), (letter) => letter.charCodeAt(0));
+      inside.remove();
+      video.src = URL.createObjectURL(new Blob([bytes], { type: 'video/mp4' }));
+    } else {
+      for (const [file, type] of sources) {
+        const source = document.createElement('source');
+        Object.assign(source, { src: file, type });
+        source.addEventListener('error', () => { if (source === video.lastElementChild) failed(); });
+        video.append(source);
+      }
+    }
+    video.load();
+  });
+}

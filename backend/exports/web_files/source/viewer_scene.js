@@ -1,0 +1,4 @@
+import { start } from './page.js';
+import { Stage } from './scene.js';
+
+start(Stage);
