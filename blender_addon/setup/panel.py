@@ -11,7 +11,7 @@ from ...backend.runtime import home
 from ...backend.runtime.survey import Survey, need_mb
 from .. import places, session
 from ..core.setup import BUSY_STAGES, Stage
-from ..core.wrapping import wrapped
+from ..core.wrapping import width, wrapped
 from ..running.operators import SKYLOOP_OT_cancel
 from ..ui import paragraph, tr, width_of
 from .operators import (
@@ -195,14 +195,15 @@ def draw_older(layout: bpy.types.UILayout, facts: Survey) -> None:
 
 
 def draw_fact(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, value: str) -> None:
-    """A name and its value beside it, over as many lines as it takes."""
-    split = layout.split(factor=NAME_SHARE)
+    """A name and its value beside it, over as many lines as it takes; below it where the name would be cut."""
+    room = (width_of(context) - 60.0) / 6.0
+    beside = width(tr(name)) <= room * NAME_SHARE
+    split = layout.split(factor=NAME_SHARE) if beside else layout.column(align=True)
     left = split.row()
-    left.alignment, left.active = "RIGHT", False
+    left.alignment, left.active = "RIGHT" if beside else "LEFT", False
     left.label(text=name)
     column = split.column(align=True)
-    width = width_of(context)
-    lines = wrapped(tr(value), max(16, int((width - 60.0) * (1.0 - NAME_SHARE) / 6.0)))
+    lines = wrapped(tr(value), max(16, int(room * (1.0 - NAME_SHARE if beside else 1.0))))
     column.scale_y = 1.0 if len(lines) == 1 else 0.8
     for line in lines:
         column.label(text=line, translate=False)

@@ -17,7 +17,7 @@ def walk() -> w.Walk:
     bpy.ops.skyloop.choose_model(model="ltx-2b")  # one with much to say
     with w.override():
         bpy.ops.skyloop.region_add()
-    bpy.context.view_layer.objects.active.skyloop.prompt = "full moon"
+    bpy.context.view_layer.objects.active.skyloop.prompt = "moon"
     for cls in panels():
         bpy.utils.unregister_class(cls)
     for cls in reversed(panels()):
@@ -27,12 +27,12 @@ def walk() -> w.Walk:
     yield from w.open_tab("Skyloop")
     for name, width in w.ARGS["widths"].items():
         yield from drag_to(round(width * w.ARGS["scale"]))
-        yield from w.show(name)
+        yield from w.show(name, faint=True)
         w.note(**{f"{name}_width": w.region("UI").width})
     region = w.region("UI")
     with bpy.context.temp_override(window=w.window(), area=w.view3d(), region=region):
         bpy.ops.view2d.zoom_in(zoomfacx=w.ARGS["enlarged"], zoomfacy=w.ARGS["enlarged"])  # as Ctrl and + do
-    yield from w.show("enlarged")
+    yield from w.show("enlarged", faint=True)
     w.note(enlarged_width=region.view2d.region_to_view(region.width, 0)[0] - region.view2d.region_to_view(0, 0)[0])
 
 
@@ -47,18 +47,22 @@ def panels() -> list[Any]:
 
 
 def drag_to(width: int) -> w.Walk:
-    """Drag the sidebar's edge with the mouse."""
-    left, top, now, height = w.frame_of("UI")
-    y = top + height - 30  # below all panels: above them the edge belongs to the toolbar's scroll bar
-    w.xdotool("mousemove", left, y)
-    yield w.PATIENCE_S
-    w.xdotool("mousedown", 1)
-    yield w.PATIENCE_S
-    for step in (0.3, 0.6, 1.0):
-        w.xdotool("mousemove", left + round((now - width) * step), y)
+    """Drag the sidebar's edge with the mouse; again where Blender was too busy to see it. Raises ``TimeoutError``."""
+    for _ in range(5):
+        left, top, now, height = w.frame_of("UI")
+        if abs(now - width) < 8:
+            return
+        left, y = left - 3, top + height // 2  # outside of it, as within it belongs to what lies there
+        w.xdotool("mousemove", left, y)
         yield w.PATIENCE_S
-    w.xdotool("mouseup", 1)
-    yield w.PATIENCE_S
+        w.xdotool("mousedown", 1)
+        yield w.PATIENCE_S
+        for step in (0.3, 0.6, 1.0):
+            w.xdotool("mousemove", left + round((now - width) * step), y)
+            yield w.PATIENCE_S
+        w.xdotool("mouseup", 1)
+        yield w.PATIENCE_S
+    raise TimeoutError(f"the sidebar cannot be dragged to {width} pixels: it has {w.region('UI').width}")
 
 
 w.start(walk())

@@ -26,6 +26,7 @@ MODULE = "bl_ext.user_default.skyloop"
 ARGS: dict[str, Any] = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
 OUT = Path(ARGS["out"])
 OCR_SCALE = 3  # small type on a screen is too small for tesseract
+DARKEST, FAINTEST = 110, 70  # of what is read, in red: what may be pressed, and captions and what is grey
 PATIENCE_S = 0.4  # in which Blender draws and answers
 BEGAN_S = time.monotonic()
 _noted: dict[str, Any] = {}
@@ -132,11 +133,12 @@ def grab(name: str, *crop: int) -> Path:
     return picture
 
 
-def read(picture: Path) -> list[Word]:
+def read(picture: Path, darkest: int = DARKEST) -> list[Word]:
     """The words in a picture of Blender."""
     big = picture.with_suffix(".big.png")
     # Dark type on white, whatever shines through a panel; in red, as warnings are red and what is chosen is blue.
-    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gbrp,extractplanes=r,lut=y='255-clip(2.5*(val-110),0,255)'"
+    black = f"lut=y='255-clip(2.5*(val-{darkest}),0,255)'"
+    enlarge = f"scale={OCR_SCALE}*iw:-1:flags=lanczos,format=gbrp,extractplanes=r,{black}"
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(picture), "-vf", enlarge, str(big)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     command = ["tesseract", str(big), "-", "--psm", "11", "tsv"]
@@ -150,8 +152,8 @@ def read(picture: Path) -> list[Word]:
     ]
 
 
-def show(name: str, of: str = "UI") -> Walk:
-    """Take a picture once nothing moves, and tell the test what can be read on it."""
+def show(name: str, of: str = "UI", *, faint: bool = False) -> Walk:
+    """Take a picture once nothing moves, and tell the test what can be read on it, and what is ``faint``."""
     before = b""
     for _ in range(10):
         yield PATIENCE_S
@@ -159,7 +161,8 @@ def show(name: str, of: str = "UI") -> Walk:
         if now == before:
             break
         before = now
-    note(**{name: [asdict(word) for word in read(OUT / f"{name}.png")]})
+    for key, darkest in {name: DARKEST, **({f"{name}_faint": FAINTEST} if faint else {})}.items():
+        note(**{key: [asdict(word) for word in read(OUT / f"{name}.png", darkest)]})
 
 
 def click(phrase: str, of: str = "UI", *, above_px: int = 0, timeout_s: float = 60.0) -> Walk:
