@@ -99,6 +99,20 @@ def write_panorama(source: Path, target: Path) -> Generator[int, None, None]:
                 yield done
 
 
+def panorama_index(index: bytes, start: int, size: int) -> bytes:
+    """The index (``moov``) of a file of ``size`` bytes, in which it lies at ``start``, with the boxes of a panorama.
+
+    As it is longer, what comes after it moves, and it says so. Raises ``ValueError`` or ``struct.error`` where it is
+    damaged or has no video.
+    """
+    (moov,) = parse(index)
+    made = _panorama(moov)
+    if size + len(serialise([made])) >> 32:
+        made = _under(made, _TABLE, _widened)
+    after, grown = start + len(index), len(serialise([made])) - len(index)
+    return serialise([_under(made, _TABLE, lambda table: _moved(table, after, grown))])
+
+
 @dataclass(frozen=True)
 class _Part:
     """One of the outermost boxes: where it is in the file, with its header."""
@@ -140,18 +154,11 @@ def _header(head: bytes, left: int) -> tuple[int, int, bytes]:
 
 
 def _index(file: BinaryIO, parts: list[_Part]) -> bytes:
-    """The new index. As it is longer, what comes after it moves, and the index says so."""
     old = next(part for part in parts if part.kind == b"moov")
     if old.end - old.start > MAX_INDEX_BYTES:
         raise ValueError("its index is too large")
     file.seek(old.start)
-    (moov,) = parse(file.read(old.end - old.start))
-    made = _panorama(moov)
-    highest = max((part.end for part in parts), default=0) + len(serialise([made]))
-    if highest >> 32:
-        made = _under(made, _TABLE, _widened)
-    grown = len(serialise([made])) - (old.end - old.start)
-    return serialise([_under(made, _TABLE, lambda table: _moved(table, old.end, grown))])
+    return panorama_index(file.read(old.end - old.start), old.start, parts[-1].end)
 
 
 def _pieces(file: BinaryIO, part: _Part) -> Iterator[bytes]:
