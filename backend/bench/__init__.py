@@ -4,6 +4,7 @@ size with random weights on a card (``python3 -m backend.bench.foundation``). do
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ def _stand_in(library: str) -> ModuleType:
 
     module = ModuleType(library)
     module.__path__ = []
+    module.__spec__ = ModuleSpec(library, None, is_package=True)  # without one, who asks whether it is there is refused
     module.__getattr__ = attribute
     return module
 

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         documents = [json.loads(file.read_text(encoding="utf-8")) for file in options.report]
         print(markdown(documents[0] | {"found": [f for document in documents for f in document["found"]]}))
         return 0
-    device = torch.device(options.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    device = device_of(options.device)
     bench = Bench(device, options.tiny, time.monotonic() + 60 * options.minutes)
     document = _begun(options.out, device, tiny=options.tiny)
     work = {"rate": rate, **PARTS, "sides": sides}
@@ -51,6 +51,14 @@ def main(argv: list[str]) -> int:
     for fault in failed:
         print(f"{fault['part']} {fault['name']}: {fault['failed']}")
     return 1 if failed else 0
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of that name, by default the card; a card always with its number, which limits of memory ask for."""
+    device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

@@ -97,6 +97,37 @@ def test_what_is_found_is_kept_and_a_part_that_fails_stops_no_other(
     assert "**Memory at several sizes**" in report and "| wan-1.3b | 2 |" in report and "2.00" in report
 
 
+# As on a machine that has neither; a library that wants to know whether they are there asks in its own way.
+HIDDEN = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in ("av", "cv2") else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+from backend.bench import foundation
+assert type(sys.modules["av"]) is type(sys) and not hasattr(sys.modules["av"], "__version__")
+sys.exit(foundation.main(sys.argv[1:]))
+"""
+
+
+def test_it_runs_where_nothing_reads_films(tmp_path: Path) -> None:
+    arguments = ["ltx-2b", "--tiny", "--parts", "engine", "--device", "cpu", "--out", str(tmp_path / "found.json")]
+    done = subprocess.run([sys.executable, "-c", HIDDEN, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "engine ltx-2b: " in done.stdout
+
+
+def test_a_card_is_taken_with_and_without_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = ["cuda", "cuda:1", "cpu", None]
+    assert [str(foundation.device_of(name)) for name in asked] == ["cuda:2", "cuda:1", "cpu", "cuda:2"]
+
+
 def test_nothing_is_begun_when_time_is_up(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     assert foundation.main(["wan-1.3b", "--tiny", "--minutes", "0", "--out", str(out)]) == 0
