@@ -1,0 +1,267 @@
+"""A sky in Godot 4, seen in the engine itself on a virtual screen: with OpenGL, and with Vulkan, both in software."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from backend.exports.request import ExportRequest
+from backend.exports.run import export
+from backend.media.video import VideoWriter
+from tests import calibration
+from tests.calibration import in_view
+from tests.desktop.screen import START_SCREEN
+from tests.sid import Sid
+
+HERE = Path(__file__).parent
+FRAMES, FPS, STEPS_A_FRAME = 12, 24, 3
+FOV = 90.0
+SIX = [[0, 0], [90, 0], [180, 0], [-90, 0], [0, 75], [0, -75]]
+RENDERERS = {
+    "opengl": "--rendering-driver opengl3 --rendering-method gl_compatibility",
+    "vulkan": "--rendering-driver vulkan --rendering-method forward_plus",
+    "mobile": "--rendering-driver vulkan --rendering-method mobile",
+}
+# What an 8 bit screen may round, and what Theora's halved colours blur at the borders of patches 16 pixels wide.
+CLOSE = {"flipbook": 3, "video": 6}
+LIGHT_CLOSE = 12
+
+
+def exported(film: Path, out: Path, **others: Any) -> Path:
+    for _ in export(ExportRequest(source=str(film), target="godot", out=str(out), **others)):
+        pass
+    return out
+
+
+def hues(path: Path) -> Path:
+    """A film that is one colour all over, another one each frame."""
+    with VideoWriter(path, 128, 64, FPS, FRAMES) as writer:
+        for number in range(FRAMES):
+            writer.write(np.full((64, 128, 3), hue(number), np.uint8))
+    return path
+
+
+def hue(number: int) -> tuple[int, ...]:
+    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(number / FRAMES, 0.7, 0.9))
+
+
+@pytest.fixture(scope="module")
+def blender_view(bpy_python: Path, tmp_path_factory: pytest.TempPathFactory, repository: Path, film: Path) -> Path:
+    """What Blender made: for fronts 0 and 40 a picture and a glTF scene."""
+    folder = tmp_path_factory.mktemp("blender")
+    done = subprocess.run(
+        [str(bpy_python), str(HERE / "inside_overlay.py"), str(film), str(folder), "0", "40"],
+        env=os.environ | {"PYTHONPATH": str(repository), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return calibration.write(tmp_path_factory.mktemp("film") / "calibration.mp4", frames=FRAMES, width=1024, fps=FPS)
+
+
+@dataclass
+class Project:
+    """A Godot project with exports in several places of it."""
+
+    folder: Path
+    sid: Sid
+
+    def godot(self, arguments: str, *, screen: str = "", timeout_s: float = 280) -> str:
+        done = self.sid.run(
+            f"{screen}\ncd {self.folder}\ntimeout {timeout_s:.0f} godot --path . --audio-driver Dummy {arguments}",
+            shares=[self.folder],
+            timeout_s=timeout_s + 20,
+            HOME=str(self.folder / ".home"),
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said[-4000:]
+        assert "ERROR" not in said.replace("SHADER ERROR", "ERROR"), said[-4000:]
+        return said
+
+    def show(self, renderer: str, plan: list[dict[str, Any]]) -> Seen:
+        out = self.folder / f"seen-{renderer}"
+        out.mkdir()
+        (out / ".gdignore").touch()
+        (out / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        rate = FPS * STEPS_A_FRAME
+        self.godot(f"--fixed-fps {rate} {RENDERERS[renderer]} -- {out}", screen=START_SCREEN.format(size="640x640x24"))
+        return Seen(out, json.loads((out / "notes.json").read_text(encoding="utf-8")))
+
+
+@dataclass
+class Seen:
+    folder: Path
+    notes: dict[str, Any]
+
+    def picture(self, name: str) -> np.ndarray:
+        """(320, 320, 3) RGB."""
+        found = cv2.imread(str(self.folder / f"{name}.png"))
+        assert found is not None, name
+        return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+
+    def steps(self, name: str) -> list[np.ndarray]:
+        return [self.picture(path.stem) for path in sorted(self.folder.glob(f"{name}_[0-9][0-9][0-9].png"))]
+
+
+@pytest.fixture(scope="module")
+def project(sid: Sid, film: Path, blender_view: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project as a user has one, with several skies in it, imported."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(HERE / "godot", folder, dirs_exist_ok=True)
+    flipbook, blender = {"options": {"playback": "flipbook"}}, {"facing": "blender"}
+    hue_film = hues(film.with_name("hues.mp4"))
+    exported(film, folder / "assets" / "deep" / "my_sky", height=512)
+    exported(film, folder / "flipbook", **flipbook)
+    exported(film, folder / "turned", prerotate=True, **blender, front_deg=40.0)
+    exported(hue_film, folder / "hues" / "video")
+    exported(hue_film, folder / "hues" / "flipbook", **flipbook)
+    for front in (0, 40):
+        scene = {"gltf": str(blender_view / f"{front}.glb"), "front_deg": float(front)}
+        exported(film, folder / f"world{front}", height=256, **blender, **scene)
+    made = Project(folder, sid)
+    made.godot("--headless --import")
+    return made
+
+
+def scene(place: str, name: str = "sky.tscn") -> str:
+    return f"res://{place}/{name}"
+
+
+@pytest.fixture(scope="module", params=["opengl", "vulkan"])
+def seen(project: Project, request: pytest.FixtureRequest) -> Seen:
+    video, flipbook = scene("assets/deep/my_sky"), scene("flipbook")
+    still = {"playing": False, "smooth_frames": False}
+    loop = round(2.2 * FRAMES * STEPS_A_FRAME)
+    plan = [
+        {"name": "video", "scene": video, "set": still | {"start_frame": 5}, "views": SIX},
+        {"name": "flipbook", "scene": flipbook, "set": still | {"start_frame": 5}, "views": SIX},
+        {"name": "yaw", "scene": flipbook, "set": still | {"yaw": 70.0}, "views": [[70, 0]]},
+        {"name": "dim", "scene": flipbook, "set": still | {"energy": 0.25}, "views": [[0, 0]], "balls": True},
+        {"name": "dusk", "scene": flipbook, "set": still | {"light_energy": 0.25}, "views": [[0, 0]], "balls": True},
+        {"name": "full", "scene": flipbook, "set": still, "views": [[0, 0]], "balls": True},
+        {"name": "turned", "scene": scene("turned"), "set": still, "views": [[40, 0]]},
+        {"name": "panorama", "scene": scene("turned"), "set": still, "views": [[40, 0]], "panorama": True},
+        {"name": "own", "scene": flipbook, "set": still, "views": [[90, 0]], "own_environment": True},
+        {"name": "video_loop", "scene": video, "set": {"light_every": 2}, "steps": loop},
+        {"name": "flipbook_loop", "scene": flipbook, "set": {"smooth_frames": False, "light_every": 2}, "steps": loop},
+        {"name": "blend", "scene": scene("hues/flipbook"), "set": {"speed": 0.25, "light_every": 2}, "steps": 24},
+        {"name": "world0", "scene": scene("world0", "world.tscn"), "set": still, "own_camera": True},
+        {"name": "world40", "scene": scene("world40", "world.tscn"), "set": still, "own_camera": True},
+    ]
+    for kind in ("video", "flipbook"):
+        quick = {"light_every": 0, "smooth_frames": False}
+        plan.append({"name": f"{kind}_hues", "scene": scene(f"hues/{kind}"), "set": quick, "steps": 24, "balls": True})
+    return project.show(request.param, plan)
+
+
+@pytest.mark.parametrize("playback", ["video", "flipbook"])
+def test_every_direction_and_colour_is_where_it_should_be(seen: Seen, playback: str) -> None:
+    checked = set()
+    for yaw, pitch in SIX:
+        sample = in_view(seen.picture(f"{playback}_{yaw}_{pitch}"), yaw, pitch, FOV)
+        errors = calibration.color_errors(sample)
+        assert errors and max(errors.values()) <= CLOSE[playback], errors
+        checked |= set(errors)
+        if pitch == 0:
+            assert calibration.number_in(sample, yaw) == 5
+    assert checked >= set(calibration.COLORS)
+
+
+def test_yaw_and_prerotation_turn_it_to_the_right(seen: Seen) -> None:
+    """A prerotated film is right in this sky, and in Godot's own panorama material that nothing turns."""
+    for name, yaw, close in (("yaw", 70, 3), ("turned", 40, 6), ("panorama", 40, 8)):
+        sample = in_view(seen.picture(f"{name}_{yaw}_0"), yaw, 0, FOV)
+        errors = calibration.color_errors(sample, turned_deg=yaw)
+        assert errors and max(errors.values()) <= close, (name, errors)
+    assert seen.notes["turned"]["yaw"] == pytest.approx(-180)
+
+
+@pytest.mark.parametrize("playback", ["video", "flipbook"])
+def test_no_frame_is_lost_where_the_loop_closes(seen: Seen, playback: str) -> None:
+    numbers = [calibration.number_in(in_view(step, 0, 0, FOV)) for step in seen.steps(f"{playback}_loop")]
+    changes = [n for n, before in zip(numbers[1:], numbers, strict=False) if n != before]
+    wanted = [(changes[0] + i) % FRAMES for i in range(len(changes))]
+    assert changes == wanted and len(changes) >= 2 * FRAMES, numbers
+    if playback == "flipbook":
+        assert len(numbers) // STEPS_A_FRAME - len(changes) <= 1, numbers
+
+
+def test_frames_fade_into_each_other_when_it_moves_slowly(seen: Seen) -> None:
+    colours = [step[10:20, 10:20].reshape(-1, 3).mean(axis=0) for step in seen.steps("blend")]
+    moves = [np.abs(after - before).max() for before, after in zip(colours, colours[1:], strict=False)]
+    step = max(np.abs(np.subtract(hue(n), hue(n - 1))).max() for n in range(FRAMES))
+    assert len(colours) == 24 and 0 < max(moves) < step / 6, moves
+
+
+@pytest.mark.parametrize("playback", ["video", "flipbook"])
+def test_light_and_reflections_follow_the_sky(seen: Seen, playback: str) -> None:
+    steps = seen.steps(f"{playback}_hues")
+    skies = [step[10:20, 10:20].reshape(-1, 3).mean(axis=0) for step in steps]
+    spread = np.ptp(skies, axis=0)
+    assert spread.max() > 100, "the sky did not change"
+    for name, column in (("white", 107), ("mirror", 213)):
+        balls = [step[155:165, column - 5 : column + 5].reshape(-1, 3).mean(axis=0) for step in steps]
+        late = [np.abs(ball - sky).max() for ball, sky in zip(balls[2:], skies[1:], strict=False)]
+        now = [np.abs(ball - sky).max() for ball, sky in zip(balls, skies, strict=True)]
+        assert min(np.median(late), np.median(now)) <= LIGHT_CLOSE, (name, now, late)
+        assert np.ptp(balls, axis=0).max() > 0.8 * spread.max(), name
+
+
+def test_energy_is_what_is_seen_and_light_energy_what_it_casts(seen: Seen) -> None:
+    def at(name: str) -> tuple[float, float]:
+        picture = seen.picture(f"{name}_0_0").astype(float)
+        return picture[20:40, 150:170].mean(), picture[150:170, 97:117].mean()
+
+    (sky, ball), (dim_sky, dim_ball), (dusk_sky, dusk_ball) = at("full"), at("dim"), at("dusk")
+    assert dim_sky < 0.65 * sky and dim_ball == pytest.approx(ball, abs=3)
+    assert dusk_ball < 0.65 * ball and dusk_sky == pytest.approx(sky, abs=1)
+
+
+def test_an_environment_of_ones_own_gets_the_sky(seen: Seen) -> None:
+    errors = calibration.color_errors(in_view(seen.picture("own_90_0"), 90, 0, FOV))
+    assert errors and max(errors.values()) <= 3, errors
+
+
+@pytest.mark.parametrize("front", [0, 40])
+def test_the_scene_stands_under_the_sky_as_in_blender(seen: Seen, blender_view: Path, front: int) -> None:
+    wanted = cv2.cvtColor(cv2.imread(str(blender_view / f"{front}.png")), cv2.COLOR_BGR2RGB)
+    found = seen.picture(f"world{front}")
+    assert differing(found, wanted) < 0.03
+    assert differing(found[:, ::-1], wanted) > 0.3, "a mirrored one would not be seen"
+    assert differing(seen.picture(f"world{40 - front}"), wanted) > 0.3, "a turned one would not be seen"
+
+
+def differing(a: np.ndarray, b: np.ndarray) -> float:
+    """The share of pixels that look different: more than antialiasing and the film's blur do."""
+    return float((np.abs(a.astype(int) - b).max(axis=2) > 48).mean())
+
+
+def test_it_moves_and_is_the_right_way_round_with_the_mobile_renderer(project: Project) -> None:
+    plan = [
+        {"name": playback, "scene": scene(place), "set": {"smooth_frames": False}, "views": SIX[:2], "steps": 8}
+        for playback, place in (("video", "assets/deep/my_sky"), ("flipbook", "flipbook"))
+    ]
+    seen = project.show("mobile", plan)
+    for playback in ("video", "flipbook"):
+        for yaw, pitch in SIX[:2]:
+            errors = calibration.color_errors(in_view(seen.picture(f"{playback}_{yaw}_{pitch}"), yaw, pitch, FOV))
+            assert errors and max(errors.values()) <= CLOSE[playback] + 2, errors
+        numbers = [calibration.number_in(in_view(step, 90, 0, FOV), 90) for step in seen.steps(playback)]
+        assert len(set(numbers)) >= 2, numbers
