@@ -14,7 +14,7 @@ import numpy as np
 from .. import lighting
 from ..lighting import LUMINANCE, Moment, Sphere, Sun, Watcher
 from ..protocol import Event
-from ..sequence import KNEE, expanded
+from ..sequence import ELSEWHERE, KNEE, expanded
 from .film import Film
 from .light_files import LightFiles
 from .numbered import chosen, named, put, visit
@@ -25,13 +25,22 @@ from .run import Steps, Written
 
 @dataclass
 class Brightness:
-    """Luminance of the frames written, display white being 1: the brightest pixel, and the mean over the sphere."""
+    """Luminance of the frames written, display white being 1: the brightest pixel, and the mean over the sphere.
+    ``suns``: how many of the frames have one, that got the whole boost."""
 
     peak: float = 0.0
     mean: float = 0.0
+    suns: int = 0
 
-    def __str__(self) -> str:
-        return f"brightest {self.peak:.3g}, mean {self.mean:.3g} (1 is the white of a display)"
+    def told(self) -> str:
+        """For a README."""
+        return f"Light: brightest {self.peak:.3g}, mean {self.mean:.3g}, where 1 is the white of a display."
+
+    def notes(self, boost: float) -> tuple[str, ...]:
+        """What the user should know of it."""
+        if not boost or self.suns:
+            return (about_light(boost),)
+        return (about_light(boost), f"No sun was found in it: what is bright got {ELSEWHERE:.0%} of the boost.")
 
 
 def check(film: Film, request: ExportRequest) -> None:
@@ -51,11 +60,11 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
         + (" For all frames: choose them all, Image Sequence, Cyclic, Auto Refresh." if len(numbers) > 1 else ""),
         "There the middle of the picture is at +X: a Mapping node with Rotation Z -90 puts it ahead, at +Y.",
         "Other programs: a dome or environment light, latitude-longitude, colour space linear Rec.709 (linear sRGB).",
-        f"Light: {seen}.",
+        seen.told(),
     ]
     if len(numbers) > 1:
         use.append(f"Loop: play {film.fps:g} a second; {named(stem, numbers[-1], kind)} leads into {first}.")
-    return Written(tuple(use), first, (about_light(boost),))
+    return Written(tuple(use), first, seen.notes(boost))
 
 
 def about_light(boost: float) -> str:
@@ -76,7 +85,7 @@ def write_light(
     suns = (yield from suns_of(film, numbers)) if boost else {}
     encode = LightFiles(kind, film.width, film.height, about_light(boost))
     solid_angle = Sphere(film.height, film.width).solid_angle[:, 0] / (4 * np.pi)
-    seen = Brightness()
+    seen = Brightness(suns=sum(sun is not None for sun in suns.values()))
 
     def take(number: int, frame: np.ndarray) -> None:
         light = expanded(frame, boost, suns.get(number))

@@ -62,9 +62,14 @@ def _header_end(exr: bytes) -> tuple[int, int]:
 def radiance(light: np.ndarray, remark: str) -> bytes:
     """A Radiance picture of linear light (h, w, 3) float32, not negative, with a remark in its header."""
     # OpenCV cuts mantissas off, and most readers put nothing back: half a step more rounds them.
-    _, exponent = np.frexp(light.max(axis=2))
-    half_step = np.ldexp(np.float32(0.5), exponent - 8).astype(np.float32)
+    brightest = light.max(axis=2)
+    half_step = _half_step(brightest + _half_step(brightest))  # as rounding may reach the next exponent
     rounded = light + half_step[..., None] * (light > 0)
     _, data = cv2.imencode(".hdr", cv2.cvtColor(rounded, cv2.COLOR_RGB2BGR))
     magic, _, rest = data.tobytes().partition(b"\n")
     return b"\n".join([magic, b"# " + remark.encode("ascii"), rest])
+
+
+def _half_step(brightest: np.ndarray) -> np.ndarray:
+    """Half of what the mantissas count, of 8 bits, where the brightest channel sets the exponent."""
+    return np.ldexp(np.float32(0.5), np.frexp(brightest)[1] - 8).astype(np.float32)

@@ -34,16 +34,18 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     ]
     if kind == "exr":
         seen = yield from write_light(film, numbers, kind, boost, frames, "sky")
-        notes += [f"Light: {seen}.", about_light(boost)]
+        light = about_light(boost)
+        notes += [seen.told(), *seen.notes(boost)]
     else:
         xmp = panorama_xmp(film.width, film.height)
         yield from visit(film, numbers, lambda n, f: put(frames / named("sky", n, kind), picture(f, kind, xmp)))
+        light = "8 bit sRGB, which ends at display white."
         notes.append("PNG ends at display white, so there is no boost in it: choose EXR for a sun that casts shadows.")
-    put(folder / STAGE, stage(film, kind, yaw_deg, notes[-1]).encode())
+    put(folder / STAGE, stage(film, kind, yaw_deg, light).encode())
     use = (
         f"Keep {STAGE} beside its folder {FRAMES}: the paths in it are relative.",
         f"Houdini (Solaris), Maya, Omniverse: reference or sublayer {STAGE} into your stage; its light is /World/Sky.",
-        f"Blender: File, Import, Universal Scene Description, with lights: {STAGE} becomes the World (one frame).",
+        "Blender: File, Import, Universal Scene Description: it becomes the World, with the first picture.",
         f"It plays {film.frames} frames from time code 0, {film.fps:g} a second; Y is up, and ahead is -Z.",
         "To turn the sky, change xformOp:rotateY of /World/Sky.",
     )
