@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from ..media.files import writing
@@ -33,11 +34,15 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     """``sky.tscn`` with its script, shader and film; with a glTF scene also ``world.tscn``, which has both."""
     as_video = request.text("playback") == "video"
     name = "sky.ogv" if as_video else "sky.dds"
-    steps = encode(film, folder / name, "theora") if as_video else flipbook.write(film, folder / name)
+    # The script goes back to the first frame before the player comes to the end: there it would be late.
+    longer = replace(film, picks=(*film.picks, film.picks[-1]))
+    steps = encode(longer, folder / name, "theora") if as_video else flipbook.write(film, folder / name)
     with contextlib.closing(steps):
         yield from steps
     kind = "VideoStreamTheora" if as_video else "Texture2DArray"
-    _fill(folder, "sky.tscn", FILM=name, FILM_TYPE=kind, YAW=f"{yaw_deg:g}", FPS=repr(film.fps))
+    _fill(
+        folder, "sky.tscn", FILM=name, FILM_TYPE=kind, YAW=f"{yaw_deg:g}", FRAMES=str(film.frames), FPS=repr(film.fps)
+    )
     _fill(folder, "sky.gdshader", PLAYBACK="VIDEO" if as_video else "FLIPBOOK")
     _fill(folder, "sky.gd")
     _fill(folder, "look_around.gd")
@@ -68,7 +73,7 @@ def _use(first: str) -> tuple[str, ...]:
     else:
         place = "Drag sky.tscn from the FileSystem dock into your scene. Alone: open it, press F6, drag to look around."
     return (
-        "Copy this folder into a Godot 4 project (4.6 is best, 4.4 the oldest), anywhere in it, and let Godot import.",
+        "Copy this folder into a Godot 4 project (4.5 or newer), anywhere in it, and let Godot import.",
         place,
         "A scene has one WorldEnvironment. If yours has one already, drag its Environment onto Sky's, then delete it.",
         "Select Sky: Yaw turns it, Energy and Light Energy make it brighter, Speed is how fast it moves; hover over a "

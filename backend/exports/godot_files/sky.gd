@@ -2,7 +2,7 @@
 extends WorldEnvironment
 ## A looping sky, made with Skyloop. Ambient light and reflections follow it.
 ##
-## Needs Godot 4.4 or newer. Only one WorldEnvironment may be in a scene: to keep the fog and glow of one that you have,
+## Needs Godot 4.5 or newer. Only one WorldEnvironment may be in a scene: to keep the fog and glow of one that you have,
 ## drag its Environment onto this node's Environment, then remove it; the sky itself comes from here.
 
 ## Turns the sky to the right.
@@ -30,13 +30,13 @@ extends WorldEnvironment
 @export_group("Playback")
 ## Whether the sky moves. When it is off, it stays where it is.
 @export var playing := true
-## How fast the sky moves: 1 is as it was made, 0.5 half as fast. (Films need Godot 4.6 for other speeds than 1.)
+## How fast the sky moves: 1 is as it was made, 0.5 half as fast.
 @export_range(0, 4, 0.01, "or_greater") var speed := 1.0:
 	set(value):
 		speed = value
 		if _player:
 			_player.set("speed_scale", speed)
-## The frame that it starts with. (Films need Godot 4.5 to start with another than 0.)
+## The frame that it starts with, counted from 0.
 @export_range(0, 1000, 1, "or_greater") var start_frame := 0:
 	set(value):
 		start_frame = value
@@ -53,8 +53,11 @@ extends WorldEnvironment
 @export var play_in_editor := false
 
 @export_storage var film: Resource # VideoStream or Texture2DArray
+@export_storage var frames := 1
 @export_storage var fps := 24.0
 @export_storage var sky: Sky
+
+const TINY := 0.001 # frames, more than arithmetic is wrong by
 
 var _player: VideoStreamPlayer
 var _page: ImageTexture
@@ -82,9 +85,7 @@ func _ready() -> void:
 func _process(delta: float) -> void:
 	var moving := playing and (play_in_editor or not Engine.is_editor_hint())
 	if _player:
-		_player.paused = not moving and _settling == 0
-		_settling = maxi(_settling - 1, 0)
-		_frame = _player.stream_position * fps
+		_step_film(delta, moving)
 	elif moving:
 		_turn_to(_frame + delta * fps * speed)
 	_since_lit += delta
@@ -93,6 +94,17 @@ func _process(delta: float) -> void:
 		_lit_frame = _frame
 		_refresh = not _refresh
 		_send("refresh", float(_refresh))
+
+
+# Left to itself, the player would be late where the loop closes: it is sent back before it comes to the end. (The film
+# has one frame more than is shown.) Its own step comes after this one, and is none when it was sent somewhere.
+func _step_film(delta: float, moving: bool) -> void:
+	_player.paused = not moving and _settling == 0
+	_settling = maxi(_settling - 1, 0)
+	_frame = _player.stream_position * fps
+	var next := _frame + delta * fps * speed
+	if moving and next > frames - TINY:
+		_move_to(next)
 
 
 func _play_film() -> void:
@@ -116,14 +128,17 @@ func _rewind() -> void:
 	if _player:
 		_settling = 2 # a picture or two must pass until the film shows it, also while it does not move
 		_player.paused = false
-		if start_frame > 0:
-			_player.stream_position = fmod(start_frame / fps, _player.get_stream_length())
+		_move_to(start_frame)
 	elif _page:
 		_turn_to(start_frame)
 
 
+func _move_to(frame: float) -> void:
+	_player.stream_position = (fposmod(frame, frames) + TINY) / fps
+
+
 func _turn_to(frame: float) -> void:
-	_frame = fposmod(frame, film.get_layers())
+	_frame = fposmod(frame, frames)
 	var image := Image.create_empty(1, 1, false, Image.FORMAT_RF)
 	image.set_pixel(0, 0, Color(_frame, 0, 0))
 	_page.update(image)
