@@ -59,7 +59,9 @@ def picture(frame: np.ndarray, kind: str, xmp: bytes) -> bytes:
         return _with(data, _PNG_HEADER_END, _chunk(b"sRGB", _PERCEPTUAL) + _chunk(b"iTXt", text))
     sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *sampling])[1].tobytes()
-    segments = _segment(b"Exif\0\0" + _exif()) + _segment(b"http://ns.adobe.com/xap/1.0/\0" + xmp)
+    segments = _segment(b"Exif\0\0" + _exif(frame.shape[1], frame.shape[0])) + _segment(
+        b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    )
     return _with(data, _JPEG_HEADER_END, segments)
 
 
@@ -100,8 +102,22 @@ def _segment(data: bytes) -> bytes:
     return b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
 
 
-def _exif() -> bytes:
-    """The one fact that the colour space is sRGB: a directory that points to Exif's own, with that entry."""
-    exif_at = 8 + 2 + 12 + 4
-    outer = struct.pack("<HHHIII", 1, 0x8769, 4, 1, exif_at, 0)
-    return b"II*\0" + struct.pack("<I", 8) + outer + struct.pack("<HHHIHHI", 1, 0xA001, 3, 1, 1, 0, 0)
+def _exif(width: int, height: int) -> bytes:
+    """That the colour space is sRGB, and what Exif demands beside it (Exif 2.32, tables 4, 7 and 17)."""
+    start = 8
+    inner_at = start + len(_directory({0x0213: 1, 0x8769: 0}))
+    outer = _directory({0x0213: 1, 0x8769: inner_at})  # where the samples of colour are; where the other one is
+    inner = {0x9000: b"0232", 0x9101: b"\1\2\3\0", 0xA000: b"0100", 0xA001: 1, 0xA002: width, 0xA003: height}
+    return b"II*\0" + struct.pack("<I", start) + outer + _directory(inner)
+
+
+def _directory(entries: dict[int, int | bytes]) -> bytes:
+    """A directory of a TIFF: values of four bytes at most, as numbers or undefined."""
+    short = {0x0213, 0xA001}
+    made = struct.pack("<H", len(entries))
+    for tag, value in entries.items():
+        if isinstance(value, bytes):
+            made += struct.pack("<HHI4s", tag, 7, 4, value)
+        else:
+            made += struct.pack("<HHII", tag, 3 if tag in short else 4, 1, value)
+    return made + struct.pack("<I", 0)
