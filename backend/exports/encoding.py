@@ -30,6 +30,7 @@ from .film import Film
 
 _FULL = "No space left on device"  # what FFmpeg says
 _THEORA_QUALITY = 10  # of 10
+_NO_THEORA = "Theora cannot be written:"
 _BROKEN_BEFORE = 8  # FFmpeg 7 and older write Theora that Godot shows wrongly (godot#101958)
 
 
@@ -40,17 +41,17 @@ def _hevc(gop: int) -> dict[str, str]:
 
 def _av1(gop: int) -> dict[str, str]:
     params = f"irefresh-type=2:scd=0:lookahead={min(gop, 16)}:enable-overlays=0"
-    return {"preset": "8", "crf": "18", "svtav1-params": params}
+    return {"preset": "8", "crf": "10", "svtav1-params": params}
 
 
 def _vp9(gop: int) -> dict[str, str]:
-    settings = {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "tile-columns": "2"}
+    settings = {"crf": "12", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "tile-columns": "2"}
     return settings | {"keyint_min": str(gop), "lag-in-frames": str(min(gop, 12))}
 
 
 def _vp8(gop: int) -> dict[str, str]:
     # VP8 knows no quality without a rate: this one is never reached.
-    settings = {"crf": "6", "b": "400000000", "deadline": "good", "cpu-used": "4"}
+    settings = {"crf": "5", "b": "400000000", "deadline": "good", "cpu-used": "4"}
     return settings | {"keyint_min": str(gop), "lag-in-frames": "0", "auto-alt-ref": "0"}
 
 
@@ -83,7 +84,8 @@ def encode(film: Film, path: Path, codec: str) -> Generator[Event, None, None]:
     yield phase("encoding", 0, film.frames, "frame")
     with contextlib.closing(steps):
         for done in steps:
-            yield phase("encoding", min(done, film.frames), film.frames, "frame")
+            yield phase("encoding", min(done, film.frames - 1), film.frames, "frame")
+    yield phase("encoding", film.frames, film.frames, "frame")
 
 
 def check_codec(codec: str, instead: str = "") -> None:
@@ -110,21 +112,26 @@ def _has(encoder: str) -> bool:
     return True
 
 
-@functools.cache
 def _why_no_theora() -> str:
-    cannot = "Theora cannot be written:"
     try:
-        binary = imageio_ffmpeg.get_ffmpeg_exe()
+        return _theora_in(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return f"{_NO_THEORA} imageio-ffmpeg has no FFmpeg here."
+
+
+@functools.cache
+def _theora_in(binary: str) -> str:
+    try:
         said = subprocess.run(
             [binary, "-encoders"], capture_output=True, timeout=60, creationflags=_flags(), check=False
         )
-    except (RuntimeError, OSError, subprocess.TimeoutExpired):
-        return f"{cannot} the FFmpeg of imageio-ffmpeg is missing or does not start."
+    except (OSError, subprocess.TimeoutExpired):
+        return f"{_NO_THEORA} the FFmpeg of imageio-ffmpeg does not start."
     if b"libtheora" not in said.stdout:
-        return f"{cannot} the FFmpeg of imageio-ffmpeg has no libtheora."
+        return f"{_NO_THEORA} the FFmpeg of imageio-ffmpeg has no libtheora."
     version = re.match(rb"ffmpeg version n?(\d+)\.", said.stderr)
     if version and int(version[1]) < _BROKEN_BEFORE:
-        return f"{cannot} FFmpeg {int(version[1])} of this machine writes it wrongly; {_BROKEN_BEFORE} does not."
+        return f"{_NO_THEORA} FFmpeg {int(version[1])} writes it wrongly, and {_BROKEN_BEFORE} or newer is not here."
     return ""
 
 
@@ -154,15 +161,14 @@ def _theora(film: Film, path: Path) -> Generator[int, None, None]:
             _theora_command(film), stdin=subprocess.PIPE, stdout=out, stderr=errors, creationflags=_flags()
         )
         assert process.stdin
+        done = 0
         try:
-            try:
+            with contextlib.suppress(OSError):  # it ended early, and has said why
                 for done, frame in enumerate(frames, 1):
                     process.stdin.write(to_yuv(frame, Colorspace.ITU601).to_ndarray().tobytes())
                     yield done
                 process.stdin.close()
-            except BrokenPipeError:
-                pass  # it ended early, and has said why
-            if process.wait():
+            if process.wait() or done < film.frames:
                 raise _failed(errors, path)
         finally:
             process.kill()
@@ -172,23 +178,10 @@ def _theora(film: Film, path: Path) -> Generator[int, None, None]:
 
 
 def _theora_command(film: Film) -> list[str]:
-    gop = str(max(1, round(film.rate)))
-    source = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{film.width}x{film.height}", "-r", str(film.rate)]
-    coded = [
-        "-c:v",
-        "libtheora",
-        "-q:v",
-        str(_THEORA_QUALITY),
-        "-g",
-        gop,
-        "-fflags",
-        "+bitexact",
-        "-f",
-        "ogg",
-        "pipe:1",
-    ]
-    quiet = ["-hide_banner", "-nostats", "-loglevel", "error"]
-    return [imageio_ffmpeg.get_ffmpeg_exe(), *quiet, *source, "-i", "pipe:0", *coded]
+    """Raw frames in, Ogg out; bit-exact is without the random numbers that would make every export another."""
+    raw = f"-f rawvideo -pix_fmt yuv420p -s {film.width}x{film.height} -r {film.rate} -i pipe:0"
+    coded = f"-c:v libtheora -q:v {_THEORA_QUALITY} -g {max(1, round(film.rate))} -fflags +bitexact -f ogg pipe:1"
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *f"-hide_banner -nostats -loglevel error {raw} {coded}".split()]
 
 
 def _failed(errors: IO[bytes], path: Path) -> SkyloopError:
