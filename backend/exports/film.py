@@ -6,6 +6,7 @@ What had to be changed is told in notes. Nothing is written: targets read the fr
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -43,6 +44,12 @@ class Film:
     clean: bool = False
     notes: tuple[str, ...] = ()
     source_size: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """A plain name for files and folders, from that of the film or of its job folder."""
+        name = self.path.parent.name if self.path.name == "sky.mp4" else self.path.stem
+        return re.sub(r"[^A-Za-z0-9]+", "_", name)[:40].strip("_").lower() or "sky"
 
     @property
     def frames(self) -> int:

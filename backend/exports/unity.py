@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import io
 import json
-import re
 import tarfile
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def check(film: Film, request: ExportRequest) -> None:
 
 def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> Steps:
     """``skyloop_<name>.unitypackage``."""
-    name = sky_name(film.path)
+    name = film.name
     home = f"{ROOT}/{name}"
     films = {"sky.mp4": "h264"}
     notes = _NOTES
@@ -73,12 +72,6 @@ def rotation_deg(yaw_deg: float) -> float:
     """The ``_Rotation`` of Skybox/Panoramic, in [0, 360), that shows the frame's centre at ``yaw_deg``: the shader
     turns vertices counter-clockwise seen from above (RotateAroundYInDegrees), which is to the left."""
     return (ENGINES["unity"].default_deg - yaw_deg) % 360.0
-
-
-def sky_name(path: Path) -> str:
-    """A name for files and folders, from that of the film or of its job folder."""
-    name = path.parent.name if path.name == "sky.mp4" else path.stem
-    return re.sub(r"[^A-Za-z0-9]+", "_", name)[:40].strip("_").lower() or "sky"
 
 
 def write_package(path: Path, content: dict[str, bytes | Path]) -> None:

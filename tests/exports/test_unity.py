@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 from backend.exports import unity
+from backend.exports.film import Film
 from backend.exports.orientation import wrapped
 from backend.exports.request import ExportRequest
 from backend.exports.run import export
@@ -157,7 +159,9 @@ def compiled(sid: Sid, folder: Path, scripts: Path, symbols: str) -> subprocess.
     return sid.run(script, shares=[folder, scripts, STUBS], timeout_s=120)
 
 
-def test_names_of_skies_are_plain() -> None:
-    assert unity.sky_name(Path("/x/Morgen röte 2/sky.mp4")) == "morgen_r_te_2"
-    assert unity.sky_name(Path("/x/…/sky.mp4")) == "sky"
-    assert unity.sky_name(Path("/x/My Film.webm")) == "my_film"
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("Morgen röte 2/sky.mp4", "morgen_r_te_2"), ("…/sky.mp4", "sky"), ("x/My Film.webm", "my_film")],
+)
+def test_names_of_skies_are_plain(path: str, name: str) -> None:
+    assert Film(Path(path), 512, 256, Fraction(24), (0,)).name == name
