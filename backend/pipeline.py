@@ -43,6 +43,7 @@ from .media.video import VideoWriter
 from .memory import watched
 from .methods import Task, method
 from .models.base import ModelSpec, VideoModel
+from .models.memory_plan import Plan
 from .models.sparing import Sparing
 from .protocol import Event, GenerateRequest, phase
 from .render import decode_frames, render
@@ -100,7 +101,8 @@ def _generate(
         engine.reset_peak(model.device)
         task = Task(model, in_full(request, model.spec), encode_prompts(model, request), fields)
         shelf = Shelf(job / FOLDER, identity(task, engine), pace)
-    yield phase("load", 1, 1, "model")
+    loaded = phase("load", 1, 1, "model")
+    yield replace(loaded, data=loaded.data | noted(model))
     canvas, evaluations = yield from compose(task, job, shelf, clock)
     if not is_file(job / MOVIE):
         yield from write_movie(task, canvas, job, clock)
@@ -117,6 +119,7 @@ def _generate(
         "model": model.spec.id,
         "versions": versions(),
         "device": engine.device_name(model.device),
+        "plan": plan.to_json() if (plan := plan_of(model)) else {},
         "seconds": clock.seconds,
         "evaluations": evaluations,
         "peak_memory_mb": engine.peak_memory_mb(model.device),
@@ -126,6 +129,16 @@ def _generate(
     atomic_write(job / RESULT, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False).encode())
     shelf.clear()
     yield Event(type="done", data={"result": result})
+
+
+def plan_of(model: VideoModel) -> Plan | None:
+    """How a model is laid out in memory; None of one that needs no plan, such as the built-in one."""
+    return getattr(model, "plan", None)
+
+
+def noted(model: VideoModel) -> dict[str, str]:
+    """The same in words, as ``note`` of an event; nothing where there is no plan."""
+    return {"note": plan.short()} if (plan := plan_of(model)) else {}
 
 
 def versions() -> dict[str, str]:

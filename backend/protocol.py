@@ -295,7 +295,7 @@ class Event:
               before anything heavy is loaded; a second follows with them
     accepted  (none)
     queue     running: job or "", waiting: [job, ...] next first, paused: bool; after every change
-    phase     name, done, total, unit; ``done == total`` ends the phase
+    phase     name, done, total, unit; ``done == total`` ends the phase; where there is more to tell: note, words
     preview   file: a PNG in the job folder, replaced in place
     done      result: the content of ``result.json``
     failed    kind (:class:`ErrorKind`), message, hint, log

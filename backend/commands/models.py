@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, runtime
 from ..models import store
 from ..models.catalogue import Entry
 from ..models.catalogue import entry as entry_of
@@ -23,11 +23,54 @@ _STATES = {"ready": "ready", "partial": "not all here", "damaged": "damaged", "n
 _MOST_PROBLEMS = 3  # that a sentence tells
 
 
-def run_list(options: argparse.Namespace, _argv: list[str]) -> list[dict[str, Any]]:
-    """Print a table of the models, or return them for ``--json``."""
+_FITS = {"whole": "fits", "parts": "fits in parts", "": "too large", "slow": "no card: slow", "unknown": ""}
+
+
+def run_list(options: argparse.Namespace, argv: list[str]) -> list[dict[str, Any]]:
+    """Print a table of the models, or return them for ``--json``, each with ``fits``: what the card of this machine
+    would do with it, as ``whole``, ``parts``, nothing where it is too small, ``slow`` without one, or ``unknown``.
+
+    With ``--plan`` also ``plan`` of those that are here: their layout in the memory that is free now, or a ``problem``.
+    """
     found = models.catalogue()
+    if options.plan:
+        enter_runtime(argv)
+        Progress(sys.stderr).note("Looking at the free memory")
+    plans = _plans([model["id"] for model in found if model["ready"]]) if options.plan else {}
+    accelerators = runtime.status("backend").get("accelerators", [])
+    for model in found:
+        model["fits"] = _fits(entry_of(model["id"]), accelerators)
+        if model["id"] in plans:
+            model["plan"] = plans[model["id"]]
     if not options.json:
-        print_table([("id", "", "download", "card from", "licence", "summary"), *map(_row, found)])
+        print_table([("id", "", "download", "card from", "here", "licence", "summary"), *map(_row, found)])
+    return found
+
+
+def _fits(entry: Entry, accelerators: list[dict[str, Any]]) -> str:
+    """``accelerators``: as found when the runtime was made, so that asking costs nothing."""
+    card = next((a for a in accelerators if a["id"] != "cpu"), None)
+    if entry.family == "builtin":
+        return "whole"
+    if card is None:
+        return "slow" if accelerators else "unknown"
+    return entry.memory.on(card["memory_mb"]) if card["memory_mb"] else "unknown"
+
+
+def _plans(ids: list[str]) -> dict[str, dict[str, Any]]:
+    """How those models would be laid out now. Takes seconds, as it imports torch and diffusers."""
+    import torch
+
+    from ..engine import devices
+    from ..models.loading import outlook
+
+    device, found = torch.device(devices()[0]["id"]), dict[str, dict[str, Any]]()
+    for model_id in ids:
+        if model_id != "builtin":
+            try:
+                found[model_id] = outlook(model_id, device).to_json()
+            except SkyloopError as error:
+                found[model_id] = {"problem": error.line}
     return found
 
 
@@ -95,7 +138,10 @@ def _done(options: argparse.Namespace, text: str, **document: Any) -> dict[str, 
 
 def _row(model: dict[str, Any]) -> tuple[object, ...]:
     size, memory = megabytes(round(model["size_mb"] * 1e6)), f"{model['memory']['min_gb']:g} GB"
-    return model["id"], _STATES[model["condition"]], size, memory, model["licence"], model["summary"]
+    here, plan = _FITS[model["fits"]], model.get("plan", {})
+    if "rung" in plan:
+        here = f"fits: {plan['rung']}, {plan['device_gb']:.1f} GB"
+    return model["id"], _STATES[model["condition"]], size, memory, here, model["licence"], model["summary"]
 
 
 def add_options(command: argparse.ArgumentParser, finish: Any, parser_class: Any) -> None:
@@ -109,7 +155,8 @@ def add_options(command: argparse.ArgumentParser, finish: Any, parser_class: Any
         finish(action, run)
         return action
 
-    add("list", run_list, "the models there are")
+    text = "also how those that are here would be laid out in the memory that is free now, which takes seconds"
+    add("list", run_list, "the models there are").add_argument("--plan", action="store_true", help=text)
     add("download", run_download, "get a model, or go on with it", licence=True).add_argument("id", metavar="ID")
     add("remove", run_remove, "remove a model").add_argument("id", metavar="ID")
     add("verify", run_verify, "read every file of a model and compare").add_argument("id", metavar="ID")

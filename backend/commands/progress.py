@@ -29,6 +29,8 @@ class Progress:
     def __call__(self, event: Event) -> None:
         if event.type == "phase":
             self._show(*(event.data[key] for key in ("name", "done", "total", "unit")))
+            if note := event.data.get("note"):
+                self.line(f"{event.data['name'].capitalize()}: {note}")
         elif event.type in LAST_EVENTS:
             self.clear()
 

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..protocol import bad_request
 from ..sizes import GUIDED_ABOVE
@@ -17,6 +17,8 @@ FILE = Path(__file__).with_name("catalogue.toml")
 TASKS = ("text", "image", "both")
 TAKES = ("text", "image")
 SOLVERS = ("multistep", "euler", "renoise")
+# A card sold as 8 GB has a little less of these for programs.
+SOLD_AS = 0.93
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,12 @@ class Memory:
     min_gb: float
     comfortable_gb: float
     host_gb: float
+
+    def on(self, card_mb: float) -> Literal["whole", "parts", ""]:
+        """How a card of so much memory has the model: as a whole, a part at a time, or not at all."""
+        if card_mb < 1000 * SOLD_AS * self.min_gb:
+            return ""
+        return "parts" if card_mb < 1000 * SOLD_AS * self.comfortable_gb else "whole"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,10 +46,8 @@ def load(
     if model_id == "builtin":
         return BuiltinModel(device)
     entry, folder = entry_of(model_id), store.required(model_id)
-    cls = class_of(entry.family)
-    files = store.single_files(model_id)
+    cls, files, loads = _found(entry, folder, device)
     shipped = [(folder / each.file, each.part, each.strength) for each in entry.lora]
-    loads = from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
     given = [(path, part_of(path, entry), strength) for path, strength in loras]
     mended = with_loras(cls.loads(loads), entry, [*shipped, *given])
     entry = replace(entry, panorama=panorama(entry, [path for path, strength in loras if strength]) or entry.panorama)
@@ -58,6 +56,19 @@ def load(
     model = Placed(entry, cls, Parts(mended, device), texts, sizes_of(entry, cls, loads, device), plan)
     model.spec = replace(model.spec, revision=fingerprint(folder, files, loras))
     return model
+
+
+def outlook(model_id: str, device: torch.device) -> Plan:
+    """How a foundation model would be laid out now. Raises as :func:`load`."""
+    entry = entry_of(model_id)
+    cls, _, loads = _found(entry, store.required(model_id), device)
+    return planned(entry, sizes_of(entry, cls, loads, device), device)
+
+
+def _found(entry: Entry, folder: Path, device: torch.device) -> tuple[type[Family], dict[str, Path], dict[str, Load]]:
+    """Its family, the parts that are single files, and how each part is loaded."""
+    cls, files = class_of(entry.family), store.single_files(entry.id)
+    return cls, files, from_folder(folder, cls.CLASSES, dtypes(cls, device), files)
 
 
 class Placed(FoundationModel):
@@ -120,7 +131,7 @@ class Placed(FoundationModel):
         """Take less of the card from now on, at the cost of time: the branches of guidance one after the other, then
         the next rung. Parts are loaded again when next used. Raises ``out_of_memory`` where nothing is left to try."""
         if self.together and self.sizes.branches > 1:
-            self.together = False
+            self.together, self.plan = False, replace(self.plan, together=False)
             _logger.warning("out of memory; the branches of guidance go one after the other from now on")
             return
         self.family.parts.release()

@@ -95,21 +95,31 @@ class Plan:
     together: bool = True
     clip_cells: int = MOST_CELLS
 
+    def short(self) -> str:
+        """For a line of progress: "resident, 3 windows at once, about 9.1 GB"."""
+        rung = str(self.rung).replace("_", " ")
+        return f"{rung}, {self._windows} at once, about {self.device_bytes / GB:.1f} GB"
+
     def sentence(self, name: str) -> str:
         """For people: "Wan 2.1: parts take turns on the card; about 6.1 GB of it and 3.9 GB of memory, 2 windows at
         once."."""
-        windows = f"{self.window_batch} windows" if self.window_batch > 1 else "one window"
-        windows = windows if self.together else "half a window"
         return (
             f"{name}: {WORDS[self.rung]}; about {self.device_bytes / GB:.1f} GB of it and "
-            f"{self.host_bytes / GB:.1f} GB of memory, {windows} at once."
+            f"{self.host_bytes / GB:.1f} GB of memory, {self._windows} at once."
         )
+
+    @property
+    def _windows(self) -> str:
+        if not self.together:
+            return "half a window"
+        return f"{self.window_batch} windows" if self.window_batch > 1 else "one window"
 
     def to_json(self) -> dict[str, Any]:
         return {
             "rung": str(self.rung),
             "window_batch": self.window_batch,
             "together": self.together,
+            "clip_cells": self.clip_cells,
             "device_gb": round(self.device_bytes / GB, 2),
             "host_gb": round(self.host_bytes / GB, 2),
         }

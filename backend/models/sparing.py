@@ -15,6 +15,7 @@ from torch import Tensor
 from ..jobs.failures import as_skyloop_error
 from ..protocol import ErrorKind
 from .base import VideoModel, View, Wrapped
+from .memory_plan import Plan
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +46,12 @@ class Sparing(Wrapped):
         """Have the model make ready for about so many evaluations of a window, if it knows how."""
         if ready := getattr(self.model, "expect", None):
             ready(evaluations)
+
+    @property
+    def plan(self) -> Plan | None:
+        """How the model is laid out, with as much at once as has turned out to fit; None of one that needs no plan."""
+        found: Plan | None = getattr(self.model, "plan", None)
+        return found and replace(found, window_batch=self.spec.window_batch, clip_cells=self.spec.clip_cells)
 
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float

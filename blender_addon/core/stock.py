@@ -15,8 +15,6 @@ from .estimate import free_mb
 
 READY, PARTIAL, DAMAGED, NONE = "ready", "partial", "damaged", "none"
 BUILT_IN = "builtin"
-# A card sold as 8 GB has a little less of these for programs.
-SOLD_AS = 0.93
 # What the command line advises, as what there is to press here.
 _COMMAND = re.compile(
     r"(?<!\w)models (download|remove|move|add|list)(?!\w)|--accept-licence|HF_TOKEN|HF_ENDPOINT|--device"
@@ -122,9 +120,10 @@ def fits(entry: Entry, kind: str, memory_mb: float) -> tuple[bool, str]:
     if kind == "cpu":
         return False, "Without a graphics card it takes hours or days for a sky."
     has = f"{memory_mb / 1000:.0f}"
-    if memory_mb < 1000 * least * SOLD_AS:
+    held = entry.memory.on(memory_mb)
+    if not held:
         return False, f"It needs a graphics card with {least:g} GB; this one has {has}."
-    if memory_mb < 1000 * comfortable * SOLD_AS:
+    if held == "parts":
         return True, f"It fits this graphics card ({has} GB) a part at a time; with {comfortable:g} GB it is faster."
     return True, f"It fits this graphics card ({has} GB) as a whole."
 

@@ -595,5 +595,6 @@ def test_help_needs_none_of_the_runtime(command: list[str]) -> None:
 def test_models_list_tells_what_there_is() -> None:
     models = json.loads(backend("models", "list", "--json").stdout)
     assert "builtin" in {model["id"] for model in models}
+    assert next(model["fits"] for model in models if model["id"] == "builtin") == "whole"
     table = backend("models", "list").stdout
     assert all(str(model["id"]) in table for model in models)

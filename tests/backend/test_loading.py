@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from safetensors.torch import save_file
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
+from backend import commands
 from backend.counting import model_facts
 from backend.models import loading, store
 from backend.models.base import View
@@ -69,6 +71,26 @@ def test_a_folder_becomes_a_model_that_runs(there: Path) -> None:
     assert found.shape == (2, 16, 3, 8, 8) and bool(found.isfinite().all())
     frames = torch.cat(list(model.decode_clip(torch.randn(16, 3, 4, 4))))
     assert frames.shape == (9, 3, 32, 32)
+
+
+def test_the_layout_can_be_asked_for_before(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "condition", lambda name, _=None: "ready" if name == MODEL else "none")
+    monkeypatch.setattr(sys.modules["backend.commands.models"], "enter_runtime", lambda _argv: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    chosen = loading.load(MODEL, CPU).plan  # pyright: ignore[reportAttributeAccessIssue]
+    assert loading.outlook(MODEL, CPU).rung is chosen.rung is Rung.RESIDENT
+
+    def listed(*more: str) -> str:
+        assert commands.main(["models", "list", "--plan", *more]) == 0
+        return capsys.readouterr().out
+
+    found = {model["id"]: model for model in json.loads(listed("--json"))}
+    assert found[MODEL]["plan"] == chosen.to_json() and "plan" not in found["ltx-2b"]
+    assert f"fits: resident, {chosen.to_json()['device_gb']:.1f} GB" in listed()
+    monkeypatch.setattr(loading.placement, "free_bytes", lambda _: (100_000_000, 100_000_000))
+    assert "free memory" in json.loads(listed("--json"))[1]["plan"]["problem"]
 
 
 def test_the_text_encoder_is_gone_before_the_denoiser_comes_and_is_not_needed_twice(there: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.commands.progress import Progress
 from backend.engine import Engine
 from backend.media.stills import read_image
 from backend.media.video import probe, read_frames
-from backend.methods.skyloop import plan
+from backend.methods.skyloop import plan as stages_of
+from backend.models.memory_plan import Plan, Rung
+from backend.models.sparing import Sparing
 from backend.pipeline import generate
 from backend.protocol import Event, GenerateRequest, SkyloopError
 from backend.sizes import REFINE_SIGMA, refine_levels
@@ -65,6 +69,31 @@ def test_the_folder_holds_the_result_and_nothing_half_made(make: Make) -> None:
     assert read_image(job / "poster.png").shape == (128, 256, 3)
 
 
+def test_how_the_model_was_laid_out_is_told_at_the_start_and_in_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = OracleEngine()
+    chosen = Plan(rung=Rung.FP8_LEAVES, window_batch=6, device_bytes=9_060_000_000, host_bytes=0)
+    assert list(generate(SMALL, tmp_path, engine=engine))[-1].data["result"]["plan"] == {}
+    crowded, limit = engine.oracle.predict, 3
+
+    def predict(x: Any, *rest: Any) -> Any:
+        if len(x) > limit:
+            raise MemoryError
+        return crowded(x, *rest)
+
+    monkeypatch.setattr(engine.oracle, "predict", predict)
+    monkeypatch.setattr(engine.oracle, "plan", chosen, raising=False)
+    monkeypatch.setattr(engine, "model", lambda *_: Sparing(engine.oracle))
+    show = Progress(sys.stderr)
+    for event in generate(replace(SMALL, measure=False), tmp_path, engine=engine):
+        show(event)
+    assert "skyloop: Load: fp8 leaves, 6 windows at once, about 9.1 GB\n" in capsys.readouterr().err
+    plan = json.loads((tmp_path / "result.json").read_text())["plan"]
+    assert plan == chosen.to_json() | {"window_batch": limit}, "as it went on after memory ran out"
+    assert set(plan) == {"rung", "window_batch", "together", "clip_cells", "device_gb", "host_gb"}
+
+
 def test_evaluations_are_what_the_model_was_asked(make: Make, tmp_path: Path) -> None:
     engine = OracleEngine()
     result = list(generate(SMALL, tmp_path, engine=engine))[-1].data["result"]
@@ -107,7 +136,7 @@ def test_larger_sizes_start_small() -> None:
     """Each stage at most doubles the one before, and the last has about a cell for each eight pixels."""
     for width in (256, 512, 1024, 2048, 4096, 8192):
         for fov in (40.0, 60.0, 90.0, 110.0):
-            stages = plan(replace(SMALL, width=width, height=width // 2, fov_deg=fov), SPEC)
+            stages = stages_of(replace(SMALL, width=width, height=width // 2, fov_deg=fov), SPEC)
             columns = [charts[0].columns for charts in stages]
             assert columns[-1] >= width / 8 / 1.25
             assert all(a < b <= 3 * a for a, b in zip(columns, columns[1:], strict=False))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from backend import models
+from backend.commands.models import _fits
 from backend.inputs import check_inputs
 from backend.jobs import store
-from backend.models.catalogue import FILE, Entry, check_given, entries, entry, read
+from backend.models.catalogue import FILE, Entry, Memory, check_given, entries, entry, read
 from backend.models.families import FAMILIES
 from backend.protocol import Command, ErrorKind, GenerateRequest, SkyloopError
 from backend.serve.server import Server
@@ -19,6 +20,18 @@ from backend.serve.server import Server
 TEXT = FILE.read_text(encoding="utf-8")
 ALL = entries()
 FOUND = [e for e in ALL if e.family != "builtin"]
+
+
+def test_what_a_card_does_with_a_model() -> None:
+    """As they are sold: an 8 GB card has somewhat less than 8000 MB for programs."""
+    memory, found = Memory(min_gb=8, comfortable_gb=12, host_gb=16), {}
+    for card_mb in (6000, 7600, 11000, 11400, 24000):
+        found[card_mb] = memory.on(card_mb)
+    assert found == {6000: "", 7600: "parts", 11000: "parts", 11400: "whole", 24000: "whole"}
+    model = FOUND[0]
+    card, cpu = {"id": "cuda:0", "memory_mb": 1000 * model.memory.comfortable_gb}, {"id": "cpu", "memory_mb": 0}
+    shown = [_fits(model, seen) for seen in ([cpu, card], [cpu], [], [{"id": "mps", "memory_mb": 0}])]
+    assert shown == ["whole", "slow", "unknown", "unknown"]
 
 
 def test_every_family_has_a_model_and_every_model_a_family() -> None:
