@@ -41,6 +41,7 @@ _MOST_H264 = "5.2"  # no decoder in graphics cards or headsets is sure to go fur
 
 _ANY = Limit(MAX_HEIGHT_PX, MAX_HEIGHT_PX, "")
 _H264 = Limit(2048, 2048, "decoders take H.264 up to 4096x2048, which is level 5.2 at 60 frames a second")
+_VIDEO_H264 = Limit(2048, 2048, f"{_H264.why}; --codec hevc goes further")
 _THEORA = Limit(1024, 2048, "Godot decodes Theora on its main thread: 2048x1024 runs at 60 frames a second, and"
                 " 4096x2048 at 20")  # fmt: skip
 _FLIPBOOK = Limit(2048, MAX_HEIGHT_PX, "each frame takes 8 MB of the graphics card at 4096x2048")
@@ -55,7 +56,7 @@ def limit(request: ExportRequest) -> Limit:
         case "web" | "unity" | "unreal":
             return _H264
         case "video360" if request.text("codec") == "h264":
-            return _H264
+            return _VIDEO_H264
         case "video360" if request.text("preset") == "quest":
             return _QUEST
         case "godot":

@@ -220,6 +220,8 @@ def joining(parts: Iterable[Path], path: Path) -> Generator[int, None, None]:
             with reading(part) as (container, source):
                 if stream is None:
                     stream = file.container.add_stream_from_template(source)
+                    if source.codec_context.codec_tag == "hvc1":  # as Apple's players want HEVC; left out, it is hev1
+                        stream.codec_context.codec_tag = "hvc1"
                     tick = stream.time_base = 1 / source.average_rate
                 for packet in container.demux(source):
                     if packet.size:

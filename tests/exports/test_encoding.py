@@ -95,8 +95,9 @@ def test_it_loops_without_a_gap(made: dict[str, Path], name: str) -> None:
     """One track, even steps from zero on, no frame before an earlier one, a key frame a second, the end after the
     last frame's time."""
     with av.open(str(made[name])) as container:
-        (stream,) = container.streams
-        assert stream.type == "video" and not stream.codec_context.has_b_frames
+        assert len(container.streams) == 1
+        stream = container.streams.video[0]
+        assert not stream.codec_context.has_b_frames
         tick = Fraction(stream.time_base or 0)
         packets = [packet for packet in container.demux(stream) if packet.size]
         assert (container.duration or 0) == pytest.approx(FRAMES / 24 * 1e6, abs=1000)
@@ -116,7 +117,8 @@ def test_groups_are_closed(made: dict[str, Path], name: str) -> None:
     with av.open(str(made[name])) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size][24:]
-        context = av.CodecContext.create(stream.codec_context.codec.name, "r")
+        context = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")
+        assert isinstance(context, av.VideoCodecContext)
         context.extradata = stream.codec_context.extradata
         alone = [frame for packet in packets for frame in context.decode(packet)] + context.decode(None)
     assert len(alone) == FRAMES - 24

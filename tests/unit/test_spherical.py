@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from backend.media.spherical import INSIDE, Box, panorama_index, parse, serialise, write_panorama
 from backend.media.video import VideoWriter, read_frames
 from backend.protocol import ErrorKind, SkyloopError
+from tests.boxes import TABLE, find
 
 FRAMES = 5
 
@@ -52,38 +53,25 @@ def as_panorama(source: Path, target: Path) -> Path:
     return target
 
 
-def find(data: bytes, *path: bytes) -> Iterator[bytes]:
-    """The content of the boxes at a path: a reader that shares nothing with the writer."""
-    at = 0
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        assert 8 <= length <= len(data) - at
-        if kind == path[0]:
-            skip = {b"stsd": 16, b"avc1": 86, b"hvc1": 86, b"av01": 86}.get(kind, 8) if len(path) > 1 else 8
-            body = data[at + skip : at + length]
-            yield from find(body, *path[1:]) if len(path) > 1 else [body]
-        at += length
-
-
-ENTRY = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1")
+ENTRY = (*TABLE, b"stsd", b"avc1")
 
 
 @pytest.mark.parametrize("which", ["clip", "index_last"])
 def test_the_boxes_say_a_whole_mono_sphere(which: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     made = as_panorama(request.getfixturevalue(which), tmp_path / "b.mp4").read_bytes()
-    (stereo,) = find(made, *ENTRY, b"st3d")
+    (stereo,) = find(made, (*ENTRY, b"st3d"))
     assert stereo == bytes(5)
-    (name,) = find(made, *ENTRY, b"sv3d", b"svhd")
+    (name,) = find(made, (*ENTRY, b"sv3d", b"svhd"))
     assert name == bytes(4) + b"Skyloop\0"
-    assert list(find(made, *ENTRY, b"sv3d", b"proj", b"prhd")) == [bytes(16)]
-    assert list(find(made, *ENTRY, b"sv3d", b"proj", b"equi")) == [bytes(20)]
-    (first,) = find(made, b"moov", b"trak", b"uuid")
+    assert list(find(made, (*ENTRY, b"sv3d", b"proj", b"prhd"))) == [bytes(16)]
+    assert list(find(made, (*ENTRY, b"sv3d", b"proj", b"equi"))) == [bytes(20)]
+    (first,) = find(made, (b"moov", b"trak", b"uuid"))
     assert first.startswith(bytes.fromhex("ffcc8263f8554a938814587a02521fdd"))
     for said in (b"Spherical>true<", b"Stitched>true<", b"ProjectionType>equirectangular<"):
         assert said in first
-    kinds = [box.kind for box in parse(next(find(made, *ENTRY))[78:])]
+    kinds = [box.kind for box in parse(next(find(made, ENTRY))[78:])]
     assert kinds[kinds.index(b"avcC") + 1 :][:2] == [b"st3d", b"sv3d"]
-    assert [box.kind for box in parse(next(find(made, b"moov", b"trak")))][-1] == b"uuid"
+    assert [box.kind for box in parse(next(find(made, (b"moov", b"trak"))))][-1] == b"uuid"
 
 
 @pytest.mark.parametrize("which", ["clip", "index_last"])
@@ -127,16 +115,13 @@ def rewritten(data: bytes, change: Callable[[list[Box]], list[Box]]) -> bytes:
     return serialise([walk(box) for box in parse(data)])
 
 
-TABLE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
-
-
 @pytest.mark.parametrize("first", [0, 40, 9_000, (1 << 32) - 900, 1 << 33])
 def test_what_lies_after_the_index_moves_with_it(clip: Path, first: int) -> None:
     """Also where that takes 64 bits; what lies before it stays."""
     data = clip.read_bytes()
     start = data.index(b"moov") - 4
     index = data[start : start + struct.unpack_from(">I", data, start)[0]]
-    (old,) = find(index, *TABLE, b"stco")
+    (old,) = find(index, (*TABLE, b"stco"))
     count = struct.unpack_from(">I", old, 4)[0]
     wanted = [first + 10 * n for n in range(count)]
     wide = wanted[-1] >> 32 > 0
@@ -146,8 +131,8 @@ def test_what_lies_after_the_index_moves_with_it(clip: Path, first: int) -> None
         index = grown(index, lambda b: Box(b"stco", old[:8] + struct.pack(f">{count}I", *wanted)))
     made = panorama_index(index, 100, wanted[-1] + 10_000)
     kind, letter = (b"co64", "Q") if wanted[-1] + 10_000 + len(made) >> 32 else (b"stco", "I")
-    (new,) = find(made, *TABLE, kind)
-    assert not list(find(made, *TABLE, b"stco" if kind == b"co64" else b"co64"))
+    (new,) = find(made, (*TABLE, kind))
+    assert not list(find(made, (*TABLE, b"stco" if kind == b"co64" else b"co64")))
     by = len(made) - len(index)
     assert by > 400
     after = 100 + len(index)
