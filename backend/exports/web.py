@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -113,14 +114,8 @@ def _at_height(film: Film, height: int) -> Film:
 def _page(title: str, about: dict[str, Any], scripts: str) -> bytes:
     told = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")  # nothing in it ends the script
     page = (_FILES / "index.html").read_text(encoding="utf-8")
-    for name, text in (
-        ("TITLE", html.escape(title)),
-        ("DESCRIPTION", html.escape(_DESCRIPTION)),
-        ("ABOUT", told),
-        ("SCRIPTS", scripts),
-    ):
-        page = page.replace(f"%%{name}%%", text)
-    return page.encode()
+    parts = {"TITLE": html.escape(title), "DESCRIPTION": html.escape(_DESCRIPTION), "ABOUT": told, "SCRIPTS": scripts}
+    return re.sub(r"%%([A-Z]+)%%", lambda found: parts[found[1]], page).encode()
 
 
 def _held(name: str, data: bytes) -> str:

@@ -14,19 +14,23 @@ export class Look {
     this.now = { ...start };
     this.goal = { ...start };
     this.calm = calm;
+    this.jumped = true;
   }
 
   /** Look somewhere at once: any of yaw, pitch, fov. */
   set(where) {
     Object.assign(this.goal, within({ ...this.goal, ...where }));
     Object.assign(this.now, this.goal);
+    this.jumped = true;
   }
 
   /** Turn by degrees, now (`held`, as with a finger on the sky) or soon. */
   turn(yaw, pitch, held = false) {
     this.goal.yaw += yaw;
     this.goal.pitch = clamp(this.goal.pitch + pitch, -90, 90);
-    if (held) Object.assign(this.now, { yaw: this.goal.yaw, pitch: this.goal.pitch });
+    if (!held) return;
+    Object.assign(this.now, { yaw: this.goal.yaw, pitch: this.goal.pitch });
+    this.jumped = true;
   }
 
   zoom(factor) {
@@ -36,7 +40,8 @@ export class Look {
   /** Follow the goal for `seconds`. Returns whether the view moved. */
   step(seconds) {
     const share = this.calm ? 1 : 1 - Math.exp(-seconds / FOLLOW_S);
-    let moved = false;
+    let moved = this.jumped;
+    this.jumped = false;
     for (const key of ['yaw', 'pitch', 'fov']) {
       const left = this.goal[key] - this.now[key];
       if (left === 0) continue;
