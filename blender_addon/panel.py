@@ -8,6 +8,7 @@ import bpy
 from . import session
 from .core.state import NOT_SET_UP
 from .create.panel import draw_request
+from .export.panel import draw_work as draw_export
 from .running.panel import draw_problem, draw_result, draw_running, draw_waiting
 from .setup.panel import draw_older, draw_setup
 from .ui import SkyloopPanel, tr
@@ -30,6 +31,7 @@ class SKYLOOP_PT_main(SkyloopPanel, bpy.types.Panel):
         elif now.unfinished:
             text = tr("{count} unfinished: see History").format(count=len(now.unfinished))
             layout.label(text=text, icon="RECOVER_LAST")
+        draw_export(layout, context)
         if now.just_done:
             draw_result(layout, context, now, now.just_done)
         if now.setup.facts:

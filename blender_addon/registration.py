@@ -6,6 +6,7 @@ from . import (
     create,
     direct,
     explore,
+    export,
     history,
     languages,
     models,
@@ -21,6 +22,7 @@ from . import (
 from .create import panel as create_panel
 from .direct import panel as direct_panel
 from .explore import panel as explore_panel
+from .export import panel as export_panel
 from .history import panel as history_panel
 from .models import panel as models_panel
 from .sky import panel as sky_panel
@@ -28,9 +30,19 @@ from .vr import panel as vr_panel
 
 # The groups and operators of the features; a group comes before the one that holds it, and what is drawn into a
 # viewport before what is drawn over it.
-FEATURES = (languages, running, sky, direct, explore, vr, models, create, history, setup)
+FEATURES = (languages, running, sky, direct, explore, vr, models, export, create, history, setup)
 # In the order in which the tab shows them.
-PANELS = (panel, explore_panel, models_panel, create_panel, direct_panel, sky_panel, vr_panel, history_panel)
+PANELS = (
+    panel,
+    explore_panel,
+    models_panel,
+    create_panel,
+    direct_panel,
+    sky_panel,
+    vr_panel,
+    export_panel,
+    history_panel,
+)
 CLASSES = (
     preferences.SKYLOOP_preferences,
     *(cls for feature in FEATURES for cls in feature.CLASSES),

@@ -7,13 +7,15 @@ and says in a :class:`Work` of its own what follows from a command.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import bpy
 
 from ..backend.protocol import ErrorKind, SkyloopError, bad_request
 from . import redraw
+from .core.installing import Pace
+from .core.state import Progress
 from .core.tool import Tool
 
 log = logging.getLogger(__name__)
@@ -27,14 +29,22 @@ class Work:
 
     title: str
     tool: Tool
+    progress: Progress = field(init=False, default_factory=lambda: Progress("Preparing"))
+    _pace: Pace = field(init=False, default_factory=Pace)
 
     def done(self) -> bool:
         """Take in what the command has said; whether it has ended, and what follows can be done now."""
-        return self.tool.done()
+        ended = self.tool.done()
+        if (told := self.tool.progress).total:
+            self.progress = replace(told, speed=self._pace.of(told, time.monotonic()))
+        return ended
 
     def follow(self) -> SkyloopError | None:
         """Do what follows, on the main thread; why it failed, if it did: the command, or this."""
         return self.tool.error
+
+    def close(self) -> None:
+        """It is over, however it ended."""
 
 
 W = TypeVar("W", bound=Work)
@@ -47,18 +57,23 @@ class Works(Generic[W]):
         """``name`` is for the log."""
         self._name = name
         self._current: W | None = None
+        self._last: W | None = None
         self._problem: SkyloopError | None = None
         self._timer = self._tick  # kept, because each look at a method makes another object, unknown to Blender
 
     def current(self) -> W | None:
         return self._current
 
+    def last(self) -> W | None:
+        """The one that ended last, until it is dismissed or another is started."""
+        return self._last
+
     def problem(self) -> SkyloopError | None:
-        """Why the last one failed, until it is dismissed or another is started."""
+        """Why that one failed."""
         return self._problem
 
     def dismiss(self) -> None:
-        self._problem = None
+        self._last = self._problem = None
 
     def why_not(self) -> str:
         """What keeps another from being started; empty when nothing does."""
@@ -88,6 +103,7 @@ class Works(Generic[W]):
             bpy.app.timers.unregister(self._timer)
         if self._current:
             self._current.tool.end()
+            self._current.close()
         self._current = None
         self.dismiss()
 
@@ -99,8 +115,9 @@ class Works(Generic[W]):
         redraw.panels()
         if not work.done():
             return True
-        self._current = None
+        self._current, self._last = None, work
         error = work.follow()
+        work.close()
         if error and error.kind is not ErrorKind.CANCELLED:
             self._problem = error
         return False
@@ -113,6 +130,7 @@ class Works(Generic[W]):
             if self._current:  # Ctrl-C: what is begun is taken back
                 self._current.tool.cancel()
                 self._current.tool.wait()
+                self._current.close()
                 self._current = None
         if error := self._problem:
             self.dismiss()

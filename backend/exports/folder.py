@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import secrets
@@ -53,7 +54,7 @@ def staged(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     private_folder(out.parent)
-    beside = out.parent / f".{out.name[:80]}.{secrets.token_hex(4)}.part"
+    beside = out.parent / f"{_beside(out)}.{secrets.token_hex(4)}.part"
     with writing(beside):
         beside.mkdir()
     try:
@@ -62,6 +63,17 @@ def staged(out: Path) -> Iterator[Path]:
             _publish(beside, out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(out: Path) -> None:
+    """Remove what an export to ``out`` that was killed has left beside it. Never raises."""
+    with contextlib.suppress(OSError):
+        for path in out.absolute().parent.glob(f"{glob.escape(_beside(out))}.{'[0-9a-f]' * 8}.part"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _beside(out: Path) -> str:
+    return f".{out.name[:80]}"
 
 
 def written(folder: Path) -> dict[str, int]:

@@ -50,6 +50,7 @@ class Tool:
         self.progress = Progress("Working")
         self.document: dict[str, Any] = {}
         self.error: SkyloopError | None = None  # why it failed; of the kind CANCELLED after :meth:`cancel`
+        self.log: Path | None = None  # which tells more of the failure
         self._finished = False
         self._out: list[str] = []
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -146,3 +147,4 @@ class Tool:
         kind = said.get("kind")
         known = ErrorKind(kind) if kind in set(ErrorKind) else ErrorKind.INTERNAL
         self.error = SkyloopError(known, str(text), str(said.get("hint") or "Try again."))
+        self.log = Path(said["log"]) if isinstance(said.get("log"), str) and said["log"] else None

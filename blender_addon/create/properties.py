@@ -17,6 +17,7 @@ from ..core.styles import CUSTOM as CUSTOM_STYLE
 from ..core.styles import NONE, STYLES
 from ..direct.properties import SKYLOOP_PG_direct
 from ..explore.properties import SKYLOOP_PG_explore
+from ..export.properties import SKYLOOP_PG_export
 from ..languages import OWN
 from ..models.properties import SKYLOOP_PG_models
 from ..sky import world
@@ -189,6 +190,7 @@ class SKYLOOP_PG_scene(bpy.types.PropertyGroup):
     explore: PointerProperty(type=SKYLOOP_PG_explore)
     vr: PointerProperty(type=SKYLOOP_PG_vr)
     models: PointerProperty(type=SKYLOOP_PG_models)
+    export: PointerProperty(type=SKYLOOP_PG_export)
 
 
 CLASSES = (SKYLOOP_PG_scene,)

@@ -9,6 +9,7 @@ from ..core.state import NOT_SET_UP
 from ..core.stock import BUILT_IN, made_with
 from ..core.words import date_text, size_text, time_text
 from ..explore.operators import SKYLOOP_OT_vary
+from ..export.operators import SKYLOOP_OT_export_sky
 from ..models import shelf
 from ..running.operators import SKYLOOP_OT_resume_job
 from ..sky.operators import SKYLOOP_OT_apply_world
@@ -117,6 +118,7 @@ class SKYLOOP_PT_history(SkyloopPanel, bpy.types.Panel):
         row.operator(SKYLOOP_OT_recall.bl_idname, text="Reuse", icon="COPYDOWN").job = folder
         row.operator(SKYLOOP_OT_reroll.bl_idname, icon="FILE_REFRESH").job = folder
         row.operator(SKYLOOP_OT_vary.bl_idname, text="Vary", icon="MOD_NOISE").job = folder
+        layout.operator(SKYLOOP_OT_export_sky.bl_idname, text="Export...", icon="EXPORT").job = folder
 
     def draw_unfinished(self, found: list[Listed]) -> None:
         box = self.layout.box()

@@ -3,13 +3,10 @@ of Blender's; one at a time, as it changes one folder.
 """
 
 import re
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from ...backend.protocol import SkyloopError, bad_request
 from .. import places, work
-from ..core.installing import Pace
-from ..core.state import Progress
 from ..core.stock import advice
 from ..core.tool import Tool, backend_command
 from . import shelf
@@ -22,15 +19,6 @@ class Work(work.Work):
     """``model`` is the id of the one that is downloaded, empty for anything else."""
 
     model: str
-    progress: Progress = field(default_factory=lambda: Progress("Preparing"))
-    pace: Pace = field(default_factory=Pace)
-
-    def done(self) -> bool:
-        ended = self.tool.done()
-        if self.tool.progress.total:
-            told = self.tool.progress
-            self.progress = replace(told, speed=self.pace.of(told, time.monotonic()))
-        return ended
 
     def follow(self) -> SkyloopError | None:
         shelf.refresh()

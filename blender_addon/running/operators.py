@@ -7,15 +7,13 @@ from pathlib import Path
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ...backend.media.files import read_tail
-from ...backend.protocol import SkyloopError, bad_request
-from .. import session
+from ...backend.protocol import SkyloopError
+from .. import logs, session
 from ..core import jobs
 from ..core.state import State
 from ..ui import Action
 
 REPORT_LOG_BYTES = 8000
-SHOWN_LOG_BYTES = 4 << 20
 
 
 class SKYLOOP_OT_cancel(Action, bpy.types.Operator):
@@ -149,22 +147,7 @@ class SKYLOOP_OT_open_log(Action, bpy.types.Operator):
     def act(self, context: bpy.types.Context) -> None:
         problem = session.current().problem
         assert problem and problem.log
-        try:
-            text = _end_of(problem.log, SHOWN_LOG_BYTES)
-        except (OSError, SkyloopError) as error:
-            raise bad_request(f"The log {problem.log} cannot be read: {error}") from error
-        block = bpy.data.texts.get("Skyloop Log") or bpy.data.texts.new("Skyloop Log")
-        block.from_string(text)
-        if context.window:
-            bpy.ops.wm.window_new()
-            area = context.window_manager.windows[-1].screen.areas[0]
-            area.type = "TEXT_EDITOR"
-            area.spaces.active.text = block
-            block.cursor_set(0)
-
-
-def _end_of(log: Path, limit_bytes: int) -> str:
-    return read_tail(log, limit_bytes).decode("utf-8", errors="replace")
+        logs.show(context, problem.log)
 
 
 class SKYLOOP_OT_copy_report(Action, bpy.types.Operator):
@@ -184,7 +167,7 @@ class SKYLOOP_OT_copy_report(Action, bpy.types.Operator):
         log = ""
         if problem.log:
             with contextlib.suppress(OSError, SkyloopError):
-                log = _end_of(problem.log, REPORT_LOG_BYTES)
+                log = logs.end_of(problem.log, REPORT_LOG_BYTES)
         system = f"Skyloop in Blender {bpy.app.version_string} on {sys.platform}"
         context.window_manager.clipboard = f"{system}\n{problem.kind}: {problem.line}\n\n{log}"
         self.report({"INFO"}, "The report is on the clipboard")

@@ -17,7 +17,7 @@ class Work(work.Work):
     waiting: str = ""  # what has to end before its result can be shown
 
     def done(self) -> bool:
-        if not self.tool.done():
+        if not super().done():
             return False
         self.waiting = delivery.obstacle() if not self.tool.error else ""
         return not self.waiting

@@ -1,0 +1,84 @@
+"""What can be chosen of an export, what will be written, and what stands against it: for the panel and the dialog."""
+
+import bpy
+
+from ...backend.exports.limits import limit
+from ...backend.exports.request import ExportRequest
+from ...backend.exports.targets import TARGETS
+from ...backend.protocol import SkyloopError
+from ..core.exporting import Found, is_smaller, option_key, outcome, problems, turns
+from ..ui import is_narrow, paragraph, tr
+from . import look, scene
+from .properties import FILE, SKYLOOP_PG_export
+from .request import place_of, request_of, wants_scene
+
+
+def draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, job: str = "") -> bool:
+    """Draw all choices, of one sky where ``job`` is given; whether the export can begin."""
+    settings = context.scene.skyloop.export
+    column = layout.column()
+    column.use_property_split = not is_narrow(context)
+    column.use_property_decorate = False
+    if not job:
+        column.prop(settings, "source")
+        if settings.source == FILE:
+            column.prop(settings, "film")
+    column.prop(settings, "target")
+    _draw_options(column, settings)
+    column.prop(settings, "folder")
+    try:
+        place = place_of(context.scene, job)
+    except SkyloopError as error:
+        _draw_problem(layout, context, f"{tr(error.message)} {tr(error.hint)}")
+        return False
+    if (found := look.at(place)) is None:
+        layout.label(text="Looking for the film", icon="VIEWZOOM")
+        return False
+    if found.earlier:
+        column.prop(settings, "replace")
+    return _draw_outcome(layout, context, settings, request_of(context.scene, found, place), found)
+
+
+def _draw_options(column: bpy.types.UILayout, settings: SKYLOOP_PG_export) -> None:
+    target = TARGETS[settings.target]
+    for option in target.options:
+        column.prop(settings, option_key(target, option))
+    column.prop(settings, "height")
+    if target.takes_scene and target.name != "scene":
+        column.prop(settings, "with_scene")
+    if not wants_scene(settings):
+        column.prop(settings, "facing")
+    if turns(target, settings.scene_beside if target.name == "scene" else ""):
+        column.prop(settings, "prerotate")
+
+
+def _draw_outcome(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    settings: SKYLOOP_PG_export,
+    wanted: ExportRequest,
+    found: Found,
+) -> bool:
+    told = problems(wanted, found)
+    for text in told:
+        _draw_problem(layout, context, text)
+    if not told:
+        column = layout.column(align=True)
+        paragraph(column, context, outcome(wanted, found.film), icon="FILE_IMAGE")
+        if is_smaller(wanted, found.film):
+            paragraph(column, context, tr("Smaller than the film: {why}").format(why=tr(limit(wanted).why)), "BLANK1")
+        paragraph(column, context, tr("Into {folder}").format(folder=found.out), icon="FILE_FOLDER")
+    if not wants_scene(settings):
+        return not told
+    if reason := scene.why_not():
+        _draw_problem(layout, context, f"{tr(reason)}.")
+        layout.operator("preferences.addon_enable", text="Switch It On", icon="CHECKMARK").module = scene.MODULE
+        return False
+    paragraph(layout, context, "Blender stands still while the scene is written.", icon="INFO")
+    return not told
+
+
+def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
+    column = layout.column()
+    column.alert = True
+    paragraph(column, context, text, icon="ERROR")
