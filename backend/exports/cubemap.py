@@ -33,9 +33,10 @@ _ALONG: dict[str, tuple[Axis, Axis, Axis]] = {
     "nz": ((0, 0, -1), (-1, 0, 0), (0, -1, 0)),
 }
 # Each order's axes of the cube that point to the right, up and ahead of a viewer.
-# KTX 2.0 (on cube maps): a left-handed cube with +Z ahead. Unity looks up its cube maps by world directions, which are that too.
-# three.js mirrors X (flipEnvMap) and looks along -Z. Unreal looks up by world directions, X ahead and Z up: the turns
-# that come of it are those of its page "Creating Cubemaps" (+X a quarter counter-clockwise, -X clockwise, +Y half).
+# KTX 2.0 (on cube maps): a left-handed cube with +Z ahead. Unity looks up its cube maps by world directions, which are
+# that too. three.js mirrors X (flipEnvMap) and looks along -Z. Unreal looks up by world directions, X ahead and Z up:
+# the turns that come of it are those of its page "Creating Cubemaps" (+X a quarter counter-clockwise, -X clockwise, +Y
+# half).
 ORDERS: dict[str, tuple[Axis, Axis, Axis]] = {
     "opengl": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "three": ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
@@ -73,7 +74,7 @@ _THEN = {
     "opengl": "Ahead is +Z, to the right +X, up +Y, as KTX has it (a left-handed cube).",
     "three": "Ahead is -Z, where a three.js camera looks.",
     "unity": "Make a material with the shader Skybox/Cubemap (not 6 Sided, which names left and right the other way).",
-    "unreal": "Ahead is +X. For a still sky, --target hdr is simpler: Unreal imports its .hdr as a cube map at once.",
+    "unreal": "Ahead is +X. For a still sky the target HDR Light is simpler: Unreal imports its .hdr as a cube map.",
 }
 
 
@@ -105,7 +106,8 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     use = [(_FIRST_STRIP if strip else _FIRST)[order], _THEN[order], f"What each face shows: {shows}."]
     if len(numbers) > 1:
         use.append(f"The numbers count frames: show {film.fps:g} a second, and after the last the first again.")
-    return Written(tuple(use), min(path.name for path in folder.iterdir()))
+    stem = "sky_0000" if len(numbers) > 1 else "sky"
+    return Written(tuple(use), f"{stem}.png" if strip else f"{stem}_{FACES[0]}.png")
 
 
 def _png(rgb: np.ndarray) -> bytes:

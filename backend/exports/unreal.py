@@ -16,7 +16,10 @@ from .run import Steps, Written
 
 FILES = Path(__file__).with_name("unreal_files")
 SCRIPT = "import_skyloop.py"
-_NOTES = ("It has not been run in Unreal: the script is run against the stub of its 5.6 API, no more.",)
+_NOTES = (
+    "It has not been run in Unreal: the script is run against the stub of its 5.6 API, no more.",
+    "Unreal's exposure and tone mapping change how bright and how strong the film's colours look.",
+)
 
 
 def check(film: Film, request: ExportRequest) -> None:

@@ -21,6 +21,8 @@ from backend.media.reading import read_frames
 from tests import calibration
 from tests.exports.unreal_stub import Thing, Unreal
 
+PLUGINS = frozenset({"MediaPlayerEditor", "EditorScriptingUtilities"})  # the first is on by default
+
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,15 +43,15 @@ def exported(film: Path, out: Path, facing: str = "forward", front_deg: float = 
 class Project:
     """An Unreal project with assets and a level, as far as the script touches them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plugins: frozenset[str] = PLUGINS) -> None:
         self.assets = dict[str, Thing]()
         self.actors = list[Thing]()
         self.expressions = list[Thing]()
         self.wires = list[tuple[Thing, Any, str]]()
         self.unreal = Unreal(
             {
-                "EditorAssetLibrary.does_asset_exist": lambda _, path: path in self.assets,
-                "EditorAssetLibrary.load_asset": lambda _, path: self._load(path),
+                "EditorAssetSubsystem.does_asset_exist": lambda _, path: path in self.assets,
+                "EditorAssetSubsystem.load_asset": lambda _, path: self._load(path),
                 "AssetToolsHelpers.get_asset_tools": lambda _: self.unreal.AssetTools(),
                 "AssetTools.create_asset": self._create,
                 "Paths.project_content_dir": lambda _: str(folder / "Content") + "/",
@@ -67,15 +69,18 @@ class Project:
                 "MaterialEditingLibrary.connect_material_property": lambda _, a, out, to: self._connect(
                     _, a, out, to, ""
                 ),
-            }
+            },
+            plugins,
         )
 
     def run(self, script: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         """Execute the script as the editor does; returns what its message says."""
         monkeypatch.setitem(sys.modules, "unreal", self.unreal)
         runpy.run_path(str(script), run_name="__main__")
-        said = [values for name, _, values in self.unreal.calls if name == "EditorDialog.show_message"]
-        return said[-1][1].values[0]
+        said = [values for name, _, values in self.unreal.calls if name == "log"][-1]
+        shown = [values[1].values for name, _, values in self.unreal.calls if name == "EditorDialog.show_message"]
+        assert "EditorScriptingUtilities" not in self.unreal.plugins or shown[-1] == said
+        return said[0]
 
     def _load(self, path: str) -> Thing:
         return self.unreal.StaticMesh() if path.startswith("/Engine/") else self.assets[path]
@@ -175,6 +180,12 @@ def test_running_it_again_adds_nothing_twice(built: tuple[Project, Path, str], m
     before = (set(project.assets), len(project.actors), len(project.expressions), len(project.wires))
     project.run(folder / "export/import_skyloop.py", monkeypatch)
     assert (set(project.assets), len(project.actors), len(project.expressions), len(project.wires)) == before
+
+
+def test_it_needs_no_plugin_that_is_off_by_default(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path, frozenset({"MediaPlayerEditor"}))
+    said = project.run(exported(film, tmp_path / "out") / "import_skyloop.py", monkeypatch)
+    assert "BeginPlay" in said and len(project.actors) == 2
 
 
 def test_a_script_without_its_film_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 _ROOTS = {"_WrapperBase", "_ObjectBase", "object", "StructBase", "EnumBase"}
 _TOP = re.compile(r"^(?:class|def) (\w+)\b", re.MULTILINE)
+_PLUGIN = re.compile(r"- \*\*Plugin\*\*: (\w+)")
 _PROPERTY = re.compile(r"^ +- ``(\w+)`` \([^)]*\):  \[Read-(Write|Only)\]", re.MULTILINE)
 
 
@@ -53,11 +54,13 @@ def _stub(owner: type) -> dict[str, str]:
 
 class Unreal(types.ModuleType):
     """The module ``unreal``. ``answers`` gives what methods return, by ``Class.method``; others return None. ``calls``
-    are all calls in order, as (name, object or class, arguments)."""
+    are all calls in order, as (name, object or class, arguments). What a plugin brings is there only for those
+    of ``plugins``."""
 
-    def __init__(self, answers: dict[str, Callable[..., Any]]) -> None:
+    def __init__(self, answers: dict[str, Callable[..., Any]], plugins: frozenset[str]) -> None:
         super().__init__("unreal")
         self.answers = answers
+        self.plugins = plugins
         self.calls = list[tuple[str, Any, tuple[Any, ...]]]()
         self._text = _stub_text()
         starts = [(match.start(), match[1]) for match in _TOP.finditer(self._text)]
@@ -68,6 +71,9 @@ class Unreal(types.ModuleType):
         if name.startswith("_") or name not in self._blocks:
             raise AttributeError(f"unreal has no {name}")
         start, end = self._blocks[name]
+        plugin = _PLUGIN.search(self._text[start:end])
+        if plugin and plugin[1] not in self.plugins:
+            raise AttributeError(f"unreal has {name} only with the plugin {plugin[1]}")
         node = ast.parse(self._text[start:end]).body[0]
         made = self._class(node, self._text[start:end]) if isinstance(node, ast.ClassDef) else self._function(node, "")
         setattr(self, name, made)

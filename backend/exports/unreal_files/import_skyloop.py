@@ -34,7 +34,7 @@ def build() -> str:
     material = make_material(folder, make_texture(folder, player), float(facts["yaw"]))
     place_sky(material)
     place_light()
-    unreal.EditorAssetLibrary.save_directory(folder)
+    editor_assets().save_directory(folder)
     player.open_source(source)
     return (
         "The sky is in the level and plays.\n\nOne step is left, so that it also plays in your finished game: in the "
@@ -45,8 +45,8 @@ def build() -> str:
 
 def asset(path: str, kind: unreal.Class, factory: unreal.Factory) -> unreal.Object:
     """The asset at a path such as /Game/A/B, made if there is none."""
-    if unreal.EditorAssetLibrary.does_asset_exist(path):
-        return unreal.EditorAssetLibrary.load_asset(path)
+    if editor_assets().does_asset_exist(path):
+        return editor_assets().load_asset(path)
     folder, name = path.rsplit("/", 1)
     return unreal.AssetToolsHelpers.get_asset_tools().create_asset(name, folder, kind, factory)
 
@@ -138,6 +138,12 @@ def custom_input(name: str) -> unreal.CustomInput:
     return made
 
 
+def editor_assets() -> unreal.EditorAssetSubsystem:
+    found = unreal.get_editor_subsystem(unreal.EditorAssetSubsystem)
+    assert found, "Unreal's editor always has it"
+    return found
+
+
 def editor_actors() -> unreal.EditorActorSubsystem:
     found = unreal.get_editor_subsystem(unreal.EditorActorSubsystem)
     assert found, "Unreal's editor always has it"
@@ -158,7 +164,7 @@ def place_sky(material: unreal.Material) -> None:
     sky.set_actor_scale3d(unreal.Vector(SKY_SCALE, SKY_SCALE, SKY_SCALE))
     mesh = sky.static_mesh_component
     mesh.set_mobility(unreal.ComponentMobility.MOVABLE)
-    mesh.set_static_mesh(unreal.StaticMesh.cast(unreal.EditorAssetLibrary.load_asset(SPHERE)))
+    mesh.set_static_mesh(unreal.StaticMesh.cast(editor_assets().load_asset(SPHERE)))
     mesh.set_material(0, material)
     mesh.set_collision_enabled(unreal.CollisionEnabled.NO_COLLISION)
     mesh.set_cast_shadow(False)
@@ -182,4 +188,5 @@ def place_light() -> None:
 if __name__ == "__main__":
     said = build()
     unreal.log(said)
-    unreal.EditorDialog.show_message(unreal.Text("Skyloop"), unreal.Text(said), unreal.AppMsgType.OK)
+    if hasattr(unreal, "EditorDialog"):  # of the plugin Editor Scripting Utilities, which may be off
+        unreal.EditorDialog.show_message(unreal.Text("Skyloop"), unreal.Text(said), unreal.AppMsgType.OK)
