@@ -79,8 +79,8 @@ def read_exr(path: Path) -> np.ndarray:
 
 def read_radiance(path: Path) -> np.ndarray:
     found = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    assert found.dtype == np.float32
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    assert found is not None and found.dtype == np.float32
+    return np.ascontiguousarray(found[..., ::-1])
 
 
 def as_display(light: np.ndarray) -> np.ndarray:
