@@ -29,7 +29,7 @@ _SEAM_PX = 16  # that frames are continued by around the circle while they are r
 
 @dataclass(frozen=True)
 class Film:
-    """``frames`` frames of ``width`` x ``height``, ``rate`` a second; the last leads into the first.
+    """``frames`` frames of ``width`` x ``height``, ``rate`` a second; the last leads into the first, if it ``loops``.
 
     ``picks``: the source's frame that each frame is, ascending. ``clean``: whether the file itself keeps the rules of
     loops (:mod:`backend.media.video`) and nothing was changed, so that its pictures may be taken over as they are.
@@ -42,6 +42,7 @@ class Film:
     picks: tuple[int, ...]
     roll_px: int = 0
     clean: bool = False
+    loops: bool = True  # as far as is known: a film from elsewhere counts as one that does
     notes: tuple[str, ...] = ()
     source_size: tuple[int, int] = (0, 0)
 
@@ -126,10 +127,11 @@ def open_film(path: Path) -> Film:
     if facts.claimed > len(times):
         notes.append(f"It is cut short: {len(times)} of {facts.claimed} frames are there, so the loop may jump.")
     made = recorded(path.parent) if path.name == "sky.mp4" else None
-    if made and not made.loop:
+    loops = made is None or made.loop
+    if not loops:
         notes.append("It was not made as a loop: the end jumps to the start.")
     clean = facts.clean and not notes
-    return Film(path, width, height, rate, picks, clean=clean, notes=tuple(notes), source_size=facts.size)
+    return Film(path, width, height, rate, picks, clean=clean, loops=loops, notes=tuple(notes), source_size=facts.size)
 
 
 def fitted(film: Film, height: int, roll_deg: float) -> Film:

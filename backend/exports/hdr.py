@@ -17,7 +17,7 @@ from ..protocol import Event
 from ..sequence import ELSEWHERE, KNEE, expanded
 from .film import Film
 from .light_files import LightFiles
-from .numbered import chosen, named, put, visit
+from .numbered import at_rate, chosen, named, put, visit
 from .orientation import wrapped
 from .request import ExportRequest
 from .run import Steps, Written
@@ -63,7 +63,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
         seen.told(),
     ]
     if len(numbers) > 1:
-        use.append(f"Loop: play {film.fps:g} a second; {named(stem, numbers[-1], kind)} leads into {first}.")
+        use.append(at_rate(film, named(stem, numbers[-1], kind), first))
     return Written(tuple(use), first, seen.notes(boost))
 
 
@@ -111,5 +111,5 @@ def suns_of(film: Film, numbers: range) -> Generator[Event, None, dict[int, Sun 
         }
     watcher, moments = Watcher(), list[Moment]()
     yield from visit(film, numbers, lambda _, frame: moments.append(watcher(frame)), "light")
-    found = lighting.suns(lighting.summary(moments, film.fps, loop=True), len(moments)) or []
+    found = lighting.suns(lighting.summary(moments, film.fps, loop=film.loops), len(moments)) or []
     return dict(zip(numbers, found, strict=True))

@@ -44,3 +44,8 @@ def put(path: Path, data: bytes) -> None:
 def named(stem: str, number: int, kind: str) -> str:
     """``stem_0007.kind``: four digits, or as many as it takes."""
     return f"{stem}_{number:04d}.{kind}"
+
+
+def at_rate(film: Film, last: str, first: str) -> str:
+    """How to play the files, for a README."""
+    return f"Play {film.fps:g} frames a second" + (f"; in a loop, {last} leads into {first}." if film.loops else ".")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .film import Film
-from .numbered import chosen, named, put, visit
+from .numbered import at_rate, chosen, named, put, visit
 from .request import ExportRequest
 from .run import Steps, Written
 
@@ -44,7 +44,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
         "In an ordinary picture viewer it is flat: the whole sky, twice as wide as high, with ahead in the middle.",
     ]
     if not single:
-        use.append(f"To edit: {film.fps:g} frames a second; {named('sky', numbers[-1], kind)} leads into {first}.")
+        use.append(at_rate(film, named("sky", numbers[-1], kind), first))
     use.append("Editors may drop the panorama's label on saving: export again, or keep metadata when you save.")
     return Written(tuple(use), first)
 

@@ -30,8 +30,9 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     frames.mkdir()
     notes = [
         "Some renderers and viewers keep the first picture while it plays (OpenUSD issue 3094): render frame by frame.",
-        "USD has no loop of its own: repeat the shot, or begin again after the last frame.",
     ]
+    if film.loops:
+        notes.append("USD has no loop of its own: repeat the shot, or begin again after the last frame.")
     if kind == "exr":
         seen = yield from write_light(film, numbers, kind, boost, frames, "sky")
         light = about_light(boost)
@@ -63,6 +64,8 @@ def stage(film: Film, kind: str, yaw_deg: float, light: str) -> str:
         "FPS": f"{film.fps:.9g}",
         "ROTATE_Y": f"{rotate_y(yaw_deg):.9g}",
         "LIGHT": light,
+        "LOOPS": int(film.loops),
+        "END": "after the last time code comes the first one again" if film.loops else "it was not made as a loop",
     }
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(facts)
 

@@ -152,6 +152,16 @@ def test_what_it_says(film: Path, tmp_path: Path) -> None:
     assert "relative" in (tmp_path / "png" / README).read_text(encoding="utf-8")
 
 
+def test_a_film_that_is_no_loop_is_not_called_one(film: Path, tmp_path: Path) -> None:
+    shutil.copy(film, tmp_path / "sky.mp4")
+    (tmp_path / "request.json").write_text('{"prompt": "x", "loop": false}', encoding="utf-8")
+    exported(tmp_path, tmp_path / "out")
+    stage, light = opened(tmp_path / "out")
+    assert light.GetPrim().GetCustomDataByKey("skyloop:loops") is False
+    assert "not made as a loop" in stage.GetMetadata("documentation")
+    assert "repeat" not in (tmp_path / "out" / README).read_text(encoding="utf-8")
+
+
 def test_a_full_disk_is_told_before_work(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, (64 << 20) + WIDTH * WIDTH // 2 * FRAMES * 4))
