@@ -24,7 +24,7 @@ FILES = Path(__file__).with_name("unity_files")
 ROOT = "Assets/Skyloop"
 _SCRIPTS = {"SkyloopSky.cs": ROOT, "SkyloopBuild.cs": f"{ROOT}/Editor"}
 _NOTES = (
-    "It has not been run in Unity: the package is read back and its scripts are compiled against stubs, no more.",
+    "It has not been run in Unity: the package is read back, and its scripts run against stubs of Unity, no more.",
     "The menu item is for the built-in pipeline and URP. HDRP has a sky of its own, in a Volume.",
 )
 

@@ -1,4 +1,5 @@
-"""Unity, without Unity: the package is read as Unity reads it, its scripts compile, and the shader's formula agrees."""
+"""Unity, without Unity: the package is read as Unity reads it, its scripts compile and run against stubs, and the
+shader's formula agrees."""
 
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ from tests import calibration
 from tests.sid import Sid
 
 STUBS = Path(__file__).with_name("unity_stubs")
+PROJECT = Path(__file__).with_name("unity_project.cs")
 HOME = "Assets/Skyloop/night_sky"
 
 
@@ -154,9 +156,47 @@ def test_a_wrong_name_would_not_compile(sid: Sid, tmp_path: Path) -> None:
     assert done.returncode != 0 and "isLoopingg" in done.stdout + done.stderr
 
 
-def compiled(sid: Sid, folder: Path, scripts: Path, symbols: str) -> subprocess.CompletedProcess[str]:
-    script = f"cd {folder} && mcs -target:library -langversion:7 {symbols} -out:made.dll {scripts}/*.cs {STUBS}/*.cs"
-    return sid.run(script, shares=[folder, scripts, STUBS], timeout_s=120)
+def test_the_menu_item_builds_a_sky(sid: Sid, tmp_path: Path) -> None:
+    """The scripts run, against stubs that remember: in an empty project, again, on Linux, with a larger film, with two
+    skies, in play, in HDRP."""
+    done = compiled(sid, tmp_path, unity.FILES, f"-define:UNITY_EDITOR {PROJECT}", run="-target:exe", then="mono made")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = dict[str, dict[str, str]]()
+    for line in done.stdout.splitlines():
+        when, what, *rest = line.split(" ", 2)
+        said.setdefault(when, {})[what] = "".join(rest)
+    assert "Import the .unitypackage again" in said["empty"]["said"]
+    first = {
+        "said": "",
+        "objects": "Skyloop Sky",
+        "parts": "VideoPlayer,ReflectionProbe,SkyloopSky",
+        "clip": "Assets/Skyloop/a/sky.mp4",
+        "plays": "True True RenderTexture None",
+        "screen": "Assets/Skyloop/a/Sky.renderTexture 512x256 sRGB",
+        "wraps": "Repeat Clamp",
+        "sky": "Assets/Skyloop/a/Sky.mat Skybox/Panoramic _MAPPING_LATITUDE_LONGITUDE_LAYOUT",
+        "shows": "screen",
+        "rotation": "90",
+        "light": "Skybox Skybox Skybox",
+    }
+    assert said["first"] == said["again"] == first
+    assert said["linux"] == first | {"clip": "Assets/Skyloop/a/sky.webm"}
+    assert said["larger"]["screen"] == "Assets/Skyloop/a/Sky.renderTexture 1024x512 sRGB"
+    assert (said["larger"]["rotation"], said["larger"]["shows"]) == ("0.5", "screen")
+    assert said["two"]["said"].startswith("There are 2 skies.") and said["two"]["rotation"] == "0.5"
+    assert said["chosen"]["said"] == "" and said["chosen"]["rotation"] == "270"
+    assert said["chosen"]["sky"].startswith("Assets/Moved/b/Sky.mat") and said["chosen"]["objects"] == "Skyloop Sky"
+    lit = [said["frame"][str(frame)] for frame in range(1, 9)]
+    lights, reflections = (0, 0, 1, 0, 1, 0, 1, 0), (0, 0, 1, 1, 2, 2, 3, 3)  # every other frame, once there is a film
+    assert lit == [f"light {n} reflections {m}" for n, m in zip(lights, reflections, strict=True)]
+    assert "HDRP" in said["hdrp"]["said"]
+
+
+def compiled(
+    sid: Sid, folder: Path, scripts: Path, symbols: str, *, run: str = "-target:library", then: str = ":"
+) -> subprocess.CompletedProcess[str]:
+    script = f"cd {folder}\nmcs {run} -langversion:7 {symbols} -out:made {scripts}/*.cs {STUBS}/*.cs\n{then}"
+    return sid.run(script, shares=[folder, scripts, STUBS.parent], timeout_s=120)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
-// The part of Unity's editor API that Skyloop's script uses, by its documentation (2021.3): names and types only.
+// The part of Unity's editor API that Skyloop's script uses, by its documentation (2021.3); see UnityEngine.cs.
 using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
 using UnityEngine;
 
 namespace UnityEditor
@@ -8,18 +11,43 @@ namespace UnityEditor
 
     public sealed class AssetDatabase
     {
-        public static string[] FindAssets(string filter) { return new string[0]; }
-        public static string GUIDToAssetPath(string guid) { return ""; }
-        public static string GetAssetPath(UnityEngine.Object assetObject) { return ""; }
-        public static T LoadAssetAtPath<T>(string assetPath) where T : UnityEngine.Object { return null; }
-        public static void CreateAsset(UnityEngine.Object asset, string path) { }
-        public static bool DeleteAsset(string path) { return true; }
+        public static readonly Dictionary<string, UnityEngine.Object> Files = new Dictionary<string, UnityEngine.Object>();
+
+        public static string[] FindAssets(string filter)
+        {
+            if (filter != "skyloop t:TextAsset") throw new NotSupportedException(filter);
+            return Files.Where(file => file.Value is TextAsset && Path.GetFileNameWithoutExtension(file.Key).Contains("skyloop"))
+                .Select(file => "guid of " + file.Key).ToArray();
+        }
+
+        public static string GUIDToAssetPath(string guid) { return guid.Substring("guid of ".Length); }
+
+        public static string GetAssetPath(UnityEngine.Object asset)
+        {
+            return Files.Where(file => file.Value == asset).Select(file => file.Key).FirstOrDefault() ?? "";
+        }
+
+        public static T LoadAssetAtPath<T>(string path) where T : UnityEngine.Object
+        {
+            UnityEngine.Object found;
+            return Files.TryGetValue(path, out found) ? found as T : null;
+        }
+
+        public static void CreateAsset(UnityEngine.Object asset, string path) { Files.Add(path, asset); }
+        public static bool DeleteAsset(string path) { return Files.Remove(path); }
         public static void SaveAssets() { }
     }
 
     public class EditorUtility
     {
-        public static bool DisplayDialog(string title, string message, string ok) { return true; }
+        public static string Said = "";
+
+        public static bool DisplayDialog(string title, string message, string ok)
+        {
+            Said = message;
+            return true;
+        }
+
         public static void SetDirty(UnityEngine.Object target) { }
     }
 

@@ -1,6 +1,9 @@
-// The part of Unity's API that Skyloop's scripts use, by its documentation (2021.3): names and types only.
-// Compiling against it finds misspelt names, wrong types and syntax errors, and proves no more than that.
+// The part of Unity's API that Skyloop's scripts use, by its documentation (2021.3): its names and types, and as much
+// behind them as it takes to see what the scripts did. It proves that they agree with this reading of the API, no more.
 using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text.RegularExpressions;
 
 namespace UnityEngine
 {
@@ -15,8 +18,8 @@ namespace UnityEngine
 
     public class Component : Object
     {
-        public GameObject gameObject { get { return null; } }
-        public T GetComponent<T>() { return default(T); }
+        public GameObject gameObject { get; internal set; }
+        public T GetComponent<T>() where T : Component { return gameObject.GetComponent<T>(); }
     }
 
     public class Behaviour : Component { public bool enabled { get; set; } }
@@ -24,19 +27,40 @@ namespace UnityEngine
 
     public sealed class GameObject : Object
     {
-        public GameObject(string name) { }
-        public T GetComponent<T>() { return default(T); }
-        public T AddComponent<T>() where T : Component { return null; }
-        public static GameObject Find(string name) { return null; }
+        public static readonly List<GameObject> Scene = new List<GameObject>();
+        public readonly List<Component> Components = new List<Component>();
+
+        public GameObject(string name)
+        {
+            this.name = name;
+            Scene.Add(this);
+        }
+
+        public T GetComponent<T>() where T : Component { return Components.OfType<T>().FirstOrDefault(); }
+
+        public T AddComponent<T>() where T : Component
+        {
+            T made = Activator.CreateInstance<T>();
+            made.gameObject = this;
+            Components.Add(made);
+            return made;
+        }
+
+        public static GameObject Find(string name) { return Scene.FirstOrDefault(other => other.name == name); }
     }
 
     public struct Vector3
     {
-        public static Vector3 one { get { return new Vector3(); } }
-        public static Vector3 operator *(Vector3 a, float d) { return a; }
+        public float x, y, z;
+        public static Vector3 one { get { return new Vector3 { x = 1, y = 1, z = 1 }; } }
+        public static Vector3 operator *(Vector3 a, float d) { return new Vector3 { x = a.x * d, y = a.y * d, z = a.z * d }; }
     }
 
-    public struct Color { public Color(float r, float g, float b, float a) { } }
+    public struct Color
+    {
+        public float r, g, b, a;
+        public Color(float r, float g, float b, float a) { this.r = r; this.g = g; this.b = b; this.a = a; }
+    }
 
     public enum FilterMode { Point, Bilinear, Trilinear }
     public enum TextureWrapMode { Repeat, Clamp, Mirror, MirrorOnce }
@@ -56,34 +80,69 @@ namespace UnityEngine
 
     public class RenderTexture : Texture
     {
+        public readonly RenderTextureReadWrite ReadWrite;
+
         public RenderTexture(
-            int width, int height, int depth, RenderTextureFormat format, RenderTextureReadWrite readWrite) { }
+            int width, int height, int depth, RenderTextureFormat format, RenderTextureReadWrite readWrite)
+        {
+            this.width = width;
+            this.height = height;
+            ReadWrite = readWrite;
+        }
     }
 
-    public sealed class Shader : Object { public static Shader Find(string name) { return null; } }
+    public sealed class Shader : Object
+    {
+        public static Shader Find(string name) { return name == "Skybox/Panoramic" ? new Shader { name = name } : null; }
+    }
 
     public class Material : Object
     {
-        public Material(Shader shader) { }
+        public readonly Dictionary<string, object> Values = new Dictionary<string, object>();
+        public readonly HashSet<string> Keywords = new HashSet<string>();
+        public Material(Shader shader) { this.shader = shader; }
         public Shader shader { get; set; }
-        public void SetTexture(string name, Texture value) { }
-        public void SetColor(string name, Color value) { }
-        public void SetFloat(string name, float value) { }
-        public void EnableKeyword(string keyword) { }
-        public void DisableKeyword(string keyword) { }
+        public void SetTexture(string name, Texture value) { Values[name] = value; }
+        public void SetColor(string name, Color value) { Values[name] = value; }
+        public void SetFloat(string name, float value) { Values[name] = value; }
+        public void EnableKeyword(string keyword) { Keywords.Add(keyword); }
+        public void DisableKeyword(string keyword) { Keywords.Remove(keyword); }
     }
 
-    public class TextAsset : Object { public string text { get { return ""; } } }
-    public static class JsonUtility { public static T FromJson<T>(string json) { return default(T); } }
-    public class Application { public static RuntimePlatform platform { get { return RuntimePlatform.LinuxEditor; } } }
+    public class TextAsset : Object
+    {
+        public TextAsset(string text) { this.text = text; }
+        public string text { get; private set; }
+    }
+
+    public static class JsonUtility
+    {
+        public static T FromJson<T>(string json)
+        {
+            object made = Activator.CreateInstance(typeof(T), true);
+            foreach (Match found in Regex.Matches(json, "\"(\\w+)\": ([-0-9.]+)"))
+            {
+                var field = typeof(T).GetField(found.Groups[1].Value);
+                var invariant = System.Globalization.CultureInfo.InvariantCulture;
+                if (field != null) field.SetValue(made, Convert.ChangeType(found.Groups[2].Value, field.FieldType, invariant));
+            }
+            return (T)made;
+        }
+    }
+
+    public class Application { public static RuntimePlatform platform { get; set; } }
 
     public sealed class Camera : Behaviour
     {
-        public static Camera main { get { return null; } }
+        public static Camera main { get; set; }
         public CameraClearFlags clearFlags { get; set; }
     }
 
-    public sealed class DynamicGI { public static void UpdateEnvironment() { } }
+    public sealed class DynamicGI
+    {
+        public static int Updates;
+        public static void UpdateEnvironment() { Updates += 1; }
+    }
 
     public sealed class ReflectionProbe : Behaviour
     {
@@ -94,7 +153,8 @@ namespace UnityEngine
         public int resolution { get; set; }
         public Vector3 size { get; set; }
         public int importance { get; set; }
-        public int RenderProbe(RenderTexture targetTexture = null) { return 0; }
+        public int Renders;
+        public int RenderProbe(RenderTexture targetTexture = null) { return Renders += 1; }
     }
 
     public sealed class RenderSettings : Object
@@ -124,7 +184,7 @@ namespace UnityEngine.Rendering
 
     public sealed class GraphicsSettings : Object
     {
-        public static RenderPipelineAsset currentRenderPipeline { get { return null; } }
+        public static RenderPipelineAsset currentRenderPipeline { get; set; }
     }
 }
 
@@ -154,6 +214,6 @@ namespace UnityEngine.Video
         public bool playOnAwake { get; set; }
         public bool waitForFirstFrame { get; set; }
         public bool skipOnDrop { get; set; }
-        public bool isPrepared { get { return true; } }
+        public bool isPrepared { get; set; }
     }
 }
