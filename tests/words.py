@@ -16,6 +16,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from backend.exports.targets import TARGETS, sentence
+
 ADDON = Path(__file__).resolve().parents[1] / "blender_addon"
 LOCALE = ADDON / "languages"
 # Not in Blender's window: the headless command, what runs it inside, and what binds processes together.
@@ -24,6 +26,7 @@ UNSEEN = {"headless.py", "background.py", "__main__.py", "leash.py"}
 GENERATOR = (
     "denoise.py",
     "engine.py",
+    "exports",
     "inputs.py",
     "methods",
     "protocol.py",
@@ -34,7 +37,8 @@ GENERATOR = (
     "runtime",
 )
 _CATALOGUE = ADDON.parent / "backend" / "models" / "catalogue.toml"
-_REFUSALS, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request"), ("describe",)
+_REFUSALS, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request", "Limit"), ("describe", "problem")
+_NOTES = re.compile(r"_?notes|told|problems", re.IGNORECASE)  # of an export, and what stands against it
 _TABLES = {"failures.py"}
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(
@@ -47,7 +51,8 @@ _SAYING = ("tr", "paragraph", "poll_message_set")
 KEPT = re.compile(
     r"(Skyloop(/\w+)?( ([A-Z][a-z]+ ?)+)?|OpenXR|H\.264|[A-Z0-9_]+|([A-Z][a-z]+){2,}|[A-Za-z]+_(Vector|Float|Color)"
     r"|ShaderNode\w+|GIZMO_\w+|steering \{1\}|Color|Emission|Film|From (Min|Max)|Given|Math|Non-Color"
-    r"|Linear Rec\.709|Operator|Value|Vector)"
+    r"|Linear Rec\.709|Operator|Value|Vector|YouTube|HEVC \(H\.265\)|Godot|Unity|Unreal|OpenGL, KTX|three\.js|OpenEXR"
+    r"|Radiance HDR)"
 )
 _SPOKEN = re.compile(r"^[A-Z0-9{“\"'…(][^\n]*[A-Za-z]{2}|^[A-Z][a-z]+\b", re.DOTALL)
 _PHRASE = re.compile(r"[a-z]+( [a-z']+[,:;]?)+\.?")
@@ -61,6 +66,8 @@ def of_addon() -> set[str]:
     files = [f for f in sorted(ADDON.rglob("*.py")) if f.name not in UNSEEN]
     found = {text for file in files for text in _texts(_parsed(file), phrases=file.name not in _PROMPTS)}
     found |= {text for file in _generator() for text in _refusals(_parsed(file))} | set(_of_models())
+    found |= {text for file in _generator() if file.parent.name == "exports" for text in _notes(_parsed(file))}
+    found |= {text for text in _of_targets() if not KEPT.fullmatch(text)}
     return found | {text for file in _generator() if file.name in _TABLES for text in _listed(_parsed(file))}
 
 
@@ -152,6 +159,34 @@ def _of_models() -> Iterator[str]:
     for model in tomllib.loads(_CATALOGUE.read_text(encoding="utf-8"))["model"]:
         limits = model.get("licence", {}).get("limits")
         yield from filter(None, (model.get("summary"), model.get("needs"), limits))
+
+
+def _of_targets() -> Iterator[str]:
+    """What a sky can be exported for, and what can be chosen then."""
+    for target in TARGETS.values():
+        yield from (target.title, sentence(target.help))
+        for option in target.options:
+            yield from (option.title, sentence(option.help), *option.choices.values())
+
+
+def _notes(tree: ast.Module) -> Iterator[str]:
+    """Sentences in functions and names that say what they hold are notes, or that are appended to such."""
+    silent = set(map(id, _docstrings(tree)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            named = node.name
+        elif isinstance(node, ast.Assign | ast.AugAssign):
+            named = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+        elif isinstance(node, ast.Call) and _name(node.func) == "append":
+            named = _root(node.func)
+        else:
+            continue
+        if _NOTES.fullmatch(named):
+            formed = [inner for inner in ast.walk(node) if isinstance(inner, ast.JoinedStr)]
+            parts = {id(part) for inner in formed for part in ast.walk(inner) if part is not inner}
+            for inner in ast.walk(node):
+                if id(inner) not in parts | silent and isinstance(inner, ast.Constant | ast.JoinedStr):
+                    yield from (text for text in _either(inner) if " " in text)
 
 
 def _refuses(function: ast.expr) -> bool:

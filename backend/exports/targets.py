@@ -54,6 +54,11 @@ class Target:
         return next((option for option in self.options if option.name == name), None)
 
 
+def sentence(help_text: str) -> str:
+    """A help text with a capital, as tooltips begin."""
+    return help_text[:1].upper() + help_text[1:]
+
+
 _CODEC = {"h264": "H.264", "hevc": "HEVC (H.265)", "av1": "AV1"}
 _FRAMES_HELP = "one frame, counted from 0; -1 is all of them"
 

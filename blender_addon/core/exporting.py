@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def look(place: Place) -> Found:
         try:
             check_place(out, force=False)
         except SkyloopError as error:
-            problem = advised(f"{error.message} {error.hint}")
+            problem = f"{error.message} {error.hint}"
     return Found(out, mp4.facts(film), problem, earlier)
 
 
@@ -121,11 +123,6 @@ def option_key(target: Target, option: Option) -> str:
     return f"{target.name}_{option.name}"
 
 
-def sentence(text: str) -> str:
-    """A help text of the tables with a capital, as tooltips begin."""
-    return text[:1].upper() + text[1:]
-
-
 def command_words(request: ExportRequest) -> list[str]:
     """The words for the command line that do ``request``."""
     words = ["export", request.source, "--target", request.target, "--out", request.out]
@@ -147,9 +144,10 @@ def amount_left(progress: Progress) -> str:
     return f"{left} frames left" if progress.unit == "frame" and left > 0 else ""
 
 
-def advised(text: str) -> str:
-    """A sentence of the command line's, as what to do in Blender."""
-    return text.replace("Replace it with --force, or choose", "Switch Replace on, or choose")
+def advised(text: str, title: Callable[[str], str]) -> str:
+    """A sentence of the command line's with what options are called in the panel; ``title`` tells that of a name."""
+    text = re.sub(r"--size \d+x(\d+)", lambda found: f"{title('size')} {found[1]}", text)
+    return re.sub(r"--([a-z]+)", lambda found: title(found[1]), text)
 
 
 def with_scene(request: ExportRequest, scene: Path) -> ExportRequest:

@@ -11,6 +11,7 @@ from ..ui import is_narrow, paragraph, tr
 from . import look, scene
 from .properties import FILE, SKYLOOP_PG_export
 from .request import place_of, request_of, wants_scene
+from .words import in_words
 
 
 def draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, job: str = "") -> bool:
@@ -61,12 +62,14 @@ def _draw_outcome(
 ) -> bool:
     told = problems(wanted, found)
     for text in told:
-        _draw_problem(layout, context, text)
+        _draw_problem(layout, context, in_words(text))
     if not told:
         column = layout.column(align=True)
         paragraph(column, context, outcome(wanted, found.film), icon="FILE_IMAGE")
         if is_smaller(wanted, found.film):
-            paragraph(column, context, tr("Smaller than the film: {why}").format(why=tr(limit(wanted).why)), "BLANK1")
+            paragraph(
+                column, context, tr("Smaller than the film: {why}").format(why=in_words(limit(wanted).why)), "BLANK1"
+            )
         paragraph(column, context, tr("Into {folder}").format(folder=found.out), icon="FILE_FOLDER")
     if not wants_scene(settings):
         return not told

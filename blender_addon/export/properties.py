@@ -6,9 +6,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ...backend.exports.request import FACINGS
-from ...backend.exports.targets import TARGETS, Option
+from ...backend.exports.targets import TARGETS, Option, sentence
 from ...backend.protocol import MAX_HEIGHT_PX
-from ..core.exporting import option_key, sentence
+from ..core.exporting import option_key
 
 SHOWN, HISTORY, FILE = "SHOWN", "HISTORY", "FILE"
 

@@ -11,9 +11,10 @@ from ...backend.exports.folder import sweep
 from ...backend.exports.request import ExportRequest
 from ...backend.protocol import ErrorKind, SkyloopError
 from .. import places, work
-from ..core.exporting import advised, command_words, with_scene
+from ..core.exporting import command_words, with_scene
 from ..core.tool import Tool, backend_command
 from . import look, scene
+from .words import in_words
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Work(work.Work):
     def follow(self) -> SkyloopError | None:
         look.forget()
         if error := self.tool.error:
-            return SkyloopError(error.kind, error.message, advised(error.hint))
+            return SkyloopError(error.kind, in_words(error.message), in_words(error.hint))
         if not self.tool.document:
             return SkyloopError(ErrorKind.INTERNAL, "The generator did not say what it wrote.", "Export again.")
         return None

@@ -19,6 +19,7 @@ def test_the_examples_work_as_they_stand(blender: Blender, repository: Path, tmp
     assert last["Scene"] == "World"  # the user's own, whatever skies came after it
     assert (found["frames"], found["front_deg"]) == (FRAMES, 90.0)
     assert (tmp_path / "shot.blend").is_file()
+    assert {"stills", "--frame=-1", "--facing=blender"} <= set(found["exported"])
 
 
 def test_a_script_is_told_what_went_wrong(blender: Blender) -> None:
