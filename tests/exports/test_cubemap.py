@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from backend.protocol import SkyloopError
 from backend.sphere import erp_directions
 from tests import calibration
 from tests.calibration import COLORS, WORDS
+from tests.exports.browser import browser, visit
 
+CUBE = Path(__file__).with_name("cube.html")
 WIDTH = 512
 # How each engine's camera looks through its cube map, as documented by the engine: the direction that is looked up in
 # the cube for one that lies (right, up, ahead) of the viewer.
@@ -145,6 +148,29 @@ def test_the_tables_of_faces() -> None:
     assert unreal["px"] == ("ahead", 1) and unreal["nx"] == ("behind", 3)
     assert unreal["py"] == ("right", 2) and unreal["ny"] == ("left", 0)
     assert unreal["pz"] == ("up", 1) and unreal["nz"] == ("down", 1), "right, which is +Y, is at the top of both"
+
+
+def test_a_graphics_card_finds_each_face_where_the_table_says() -> None:
+    """WebGL looks the faces up: what stands for OpenGL here is OpenGL. For the other orders the axes are those that
+    their engines have."""
+    with browser() as started, visit(started, CUBE.as_uri()) as opened:
+        for order in ORDERS:
+            made = faces(Cube(WIDTH // 4), calibration.frame(77, WIDTH), order)
+            urls = [_data_url(made[face]) for face in FACES]
+            axes = np.array([LOOKED_UP[order](*unit) for unit in np.eye(3)]).tolist()
+            shown = opened.page.evaluate("([urls, axes, width]) => panorama(urls, ...axes, width)", [urls, axes, WIDTH])
+            data = np.frombuffer(base64.b64decode(shown.partition(",")[2]), np.uint8)
+            pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            assert pixels is not None
+            sample = calibration.on_frame(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+            assert max(calibration.color_errors(sample).values()) <= 3, order
+            assert [calibration.number_in(sample, yaw) for yaw in WORDS] == [77] * 4, order
+        assert opened.complaints == []
+
+
+def _data_url(rgb: np.ndarray) -> str:
+    png = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR))[1]
+    return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
 
 
 def exported(film: Path, out: Path, **wanted: object) -> dict[str, object]:
