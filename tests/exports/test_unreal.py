@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import runpy
@@ -186,6 +187,10 @@ def test_it_needs_no_plugin_that_is_off_by_default(film: Path, tmp_path: Path, m
     project = Project(tmp_path, frozenset({"MediaPlayerEditor"}))
     said = project.run(exported(film, tmp_path / "out") / "import_skyloop.py", monkeypatch)
     assert "BeginPlay" in said and len(project.actors) == 2
+
+
+def test_it_is_written_for_the_python_of_unreal_5_3() -> None:
+    ast.parse((target.FILES / target.SCRIPT).read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_a_script_without_its_film_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
