@@ -186,7 +186,7 @@ def _notes(tree: ast.Module) -> Iterator[str]:
             parts = {id(part) for inner in formed for part in ast.walk(inner) if part is not inner}
             for inner in ast.walk(node):
                 if id(inner) not in parts | silent and isinstance(inner, ast.Constant | ast.JoinedStr):
-                    yield from (text for text in _either(inner) if " " in text)
+                    yield from (text for text in _either(inner) if re.search("[a-z] ", text))
 
 
 def _refuses(function: ast.expr) -> bool:

@@ -15,7 +15,7 @@ from ...backend.exports.limits import fitting_height
 from ...backend.exports.orientation import ENGINES
 from ...backend.exports.request import ExportRequest
 from ...backend.exports.targets import TARGETS, Option, Target
-from ...backend.protocol import SkyloopError
+from ...backend.protocol import SkyloopError, bad_request
 from . import mp4
 from .state import Progress
 
@@ -40,7 +40,7 @@ class Found:
 
     out: Path
     film: mp4.Facts | None = None
-    problem: str = ""
+    problem: SkyloopError | None = None
     earlier: bool = False
 
 
@@ -49,13 +49,13 @@ def look(place: Place) -> Found:
     out = place.chosen or free_name(place.parent, place.name)
     film = place.source / "sky.mp4" if place.source.is_dir() else place.source
     if not film.is_file():
-        return Found(out, problem=f"The film {film} is missing. Choose another one.")
-    earlier, problem = (out / MANIFEST).is_file(), ""
+        return Found(out, problem=bad_request(f"The film {film} is missing.", "Choose another one."))
+    earlier, problem = (out / MANIFEST).is_file(), None
     if not earlier:
         try:
             check_place(out, force=False)
         except SkyloopError as error:
-            problem = f"{error.message} {error.hint}"
+            problem = error
     return Found(out, mp4.facts(film), problem, earlier)
 
 
@@ -68,20 +68,22 @@ def free_name(parent: Path, name: str) -> Path:
     return parent / name
 
 
-def problems(request: ExportRequest, found: Found) -> list[str]:
+def problems(request: ExportRequest, found: Found) -> list[SkyloopError]:
     """Every reason why this cannot be exported, each with what would be right; empty when fine."""
-    told = request.problems()
+    told = [bad_request(text) for text in request.problems()]
     if found.problem:
         told.append(found.problem)
     if found.earlier and not request.force:
-        told.append(f"{found.out} holds an earlier export. Switch Replace on, or choose a new or empty folder.")
+        hint = "Switch Replace on, or choose a new or empty folder."
+        told.append(bad_request(f"{found.out} holds an earlier export.", hint))
     if not told:
         try:
             height_of(request, found.film)
         except SkyloopError as error:
-            told.append(f"{error.message} {error.hint}")
+            told.append(error)
         if found.film and (frame := one_frame(request)) is not None and frame >= found.film.frames:
-            told.append(f"Frame {frame} is not in the film: use 0 to {found.film.frames - 1}, or -1 for all.")
+            hint = f"Use 0 to {found.film.frames - 1}, or -1 for all."
+            told.append(bad_request(f"frame {frame}: the film has {found.film.frames} frames.", hint))
     return told
 
 

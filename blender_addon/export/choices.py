@@ -5,13 +5,13 @@ import bpy
 from ...backend.exports.limits import limit
 from ...backend.exports.request import ExportRequest
 from ...backend.exports.targets import TARGETS
-from ...backend.protocol import SkyloopError
+from ...backend.protocol import SkyloopError, bad_request
 from ..core.exporting import Found, is_smaller, option_key, outcome, problems, turns
 from ..ui import is_narrow, paragraph, tr
 from . import look, scene
 from .properties import FILE, SKYLOOP_PG_export
 from .request import place_of, request_of, wants_scene
-from .words import in_words
+from .words import error_in_words, in_words
 
 
 def draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, job: str = "") -> bool:
@@ -30,7 +30,7 @@ def draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, job: st
     try:
         place = place_of(context.scene, job)
     except SkyloopError as error:
-        _draw_problem(layout, context, f"{tr(error.message)} {tr(error.hint)}")
+        _draw_problem(layout, context, error)
         return False
     if (found := look.at(place)) is None:
         layout.label(text="Looking for the film", icon="VIEWZOOM")
@@ -61,8 +61,8 @@ def _draw_outcome(
     found: Found,
 ) -> bool:
     told = problems(wanted, found)
-    for text in told:
-        _draw_problem(layout, context, in_words(text))
+    for error in told:
+        _draw_problem(layout, context, error)
     if not told:
         column = layout.column(align=True)
         paragraph(column, context, outcome(wanted, found.film), icon="FILE_IMAGE")
@@ -74,14 +74,14 @@ def _draw_outcome(
     if not wants_scene(settings):
         return not told
     if reason := scene.why_not():
-        _draw_problem(layout, context, f"{tr(reason)}.")
+        _draw_problem(layout, context, bad_request(f"{reason}."))
         layout.operator("preferences.addon_enable", text="Switch It On", icon="CHECKMARK").module = scene.MODULE
         return False
     paragraph(layout, context, "Blender stands still while the scene is written.", icon="INFO")
     return not told
 
 
-def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
-    column = layout.column()
+def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, error: SkyloopError) -> None:
+    column, said = layout.column(), error_in_words(error)
     column.alert = True
-    paragraph(column, context, text, icon="ERROR")
+    paragraph(column, context, f"{said.message} {said.hint}".strip(), icon="ERROR")

@@ -11,7 +11,7 @@ from ..ui import Action
 from . import look, scene, work
 from .choices import draw_choices
 from .request import place_of, request_of, wants_scene
-from .words import in_words
+from .words import error_in_words
 
 
 class SKYLOOP_OT_export_sky(Action, bpy.types.Operator):
@@ -57,7 +57,7 @@ class SKYLOOP_OT_export_sky(Action, bpy.types.Operator):
         found = look.now(place)
         wanted = request_of(owner, found, place)
         if told := problems(wanted, found):
-            raise bad_request(in_words(told[0]))
+            raise error_in_words(told[0])
         scene_too = owner if wants_scene(owner.skyloop.export) else None
         if scene_too and (reason := scene.why_not()):
             raise bad_request(f"{reason}.", "Switch it on, or export without the scene.")

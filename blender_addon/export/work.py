@@ -14,7 +14,7 @@ from .. import places, work
 from ..core.exporting import command_words, with_scene
 from ..core.tool import Tool, backend_command
 from . import look, scene
-from .words import in_words
+from .words import error_in_words
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Work(work.Work):
     def follow(self) -> SkyloopError | None:
         look.forget()
         if error := self.tool.error:
-            return SkyloopError(error.kind, in_words(error.message), in_words(error.hint))
+            return error_in_words(error)
         if not self.tool.document:
             return SkyloopError(ErrorKind.INTERNAL, "The generator did not say what it wrote.", "Export again.")
         return None

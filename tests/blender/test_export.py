@@ -67,7 +67,7 @@ def test_what_stands_against_it_is_said_before(blender: Blender, tmp_path: Path)
     assert "height 100: use a multiple of 16" in found["height"]
     assert "8192x4096 is too large for Web Page" in found["large"] and "at most 4096x2048" in found["large"]
     for text in found["frame"]:
-        assert f"Frame 16 is not in the film: use 0 to {FRAMES - 1}" in text
+        assert f"frame 16: the film has {FRAMES} frames. Use 0 to {FRAMES - 1}" in text
     assert f"256 x 128, {FRAMES} frames" in found["fine"] and found["ran"] == 0
 
 

@@ -46,7 +46,7 @@ def test_a_new_folder_is_named_after_the_sky_with_a_number_where_that_is_taken(e
 def test_a_look_tells_size_and_length_of_a_film_and_of_a_jobs(exporting: Any, film: Path) -> None:
     for source in (film, film.parent):
         found = looked(exporting, source)
-        assert (found.film.width, found.film.frames, found.problem, found.earlier) == (256, 5, "", False)
+        assert (found.film.width, found.film.frames, found.problem, found.earlier) == (256, 5, None, False)
     assert found.out.name == "aurora-web"
 
 
@@ -64,7 +64,7 @@ def test_a_folder_that_is_taken_is_told(exporting: Any, film: Path, tmp_path: Pa
     found = looked(exporting, film, out)
     told = exporting.problems(asked(exporting, out=str(out)), found)
     expected = {"file": "is no folder", "full": "mine.txt", "earlier": "Switch Replace on", "empty": ""}[what]
-    assert (expected in told[0]) if expected else told == []
+    assert (expected in f"{told[0].message} {told[0].hint}") if expected else told == []
     assert found.earlier == (what == "earlier")
     if what == "earlier":
         assert exporting.problems(asked(exporting, force=True), found) == []
@@ -72,10 +72,10 @@ def test_a_folder_that_is_taken_is_told(exporting: Any, film: Path, tmp_path: Pa
 
 def test_a_film_that_is_missing_or_a_frame_that_is_not_in_it_is_told(exporting: Any, film: Path) -> None:
     gone = looked(exporting, film.parent / "gone.mp4")
-    assert "gone.mp4 is missing" in exporting.problems(asked(exporting), gone)[0]
+    assert "gone.mp4 is missing" in exporting.problems(asked(exporting), gone)[0].message
     frame = asked(exporting, target="stills", options={"frame": 5})
     found = looked(exporting, film)
-    assert exporting.problems(frame, found) == ["Frame 5 is not in the film: use 0 to 4, or -1 for all."]
+    assert [error.hint for error in exporting.problems(frame, found)] == ["Use 0 to 4, or -1 for all."]
     assert exporting.problems(replace(frame, options={"frame": 4}), found) == []
 
 
@@ -91,7 +91,7 @@ def test_what_comes_out_is_said_as_the_export_does_it(exporting: Any, film: Path
     assert exporting.outcome(beside, large) == "4096 x 2048, 5 frames"
     assert exporting.outcome(replace(web, height=512), None) == "1024 x 512"
     assert "As large as the film" in exporting.outcome(web, None)
-    assert "too large" in exporting.problems(replace(web, height=4096), looked(exporting, film))[0]
+    assert "too large" in exporting.problems(replace(web, height=4096), looked(exporting, film))[0].message
 
 
 def test_the_command_line_understands_what_it_is_given(exporting: Any) -> None:
