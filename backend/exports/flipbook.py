@@ -45,10 +45,11 @@ def write(film: Film, path: Path) -> Generator[Event, None, None]:
     yield phase("compressing", 0, film.frames, "frame")
     with replacing(path) as beside, beside.open("wb") as file, contextlib.closing(film.read()) as frames:
         file.write(header(film.width, film.height, film.frames))
+        settings = etcpak.BC7CompressBlockParams()
         opaque = np.full((film.height, film.width, 4), 255, np.uint8)
         for done, frame in enumerate(frames, 1):
             opaque[..., :3] = frame
-            file.write(etcpak.compress_bc7(opaque.tobytes(), film.width, film.height))
+            file.write(etcpak.compress_bc7(opaque.tobytes(), film.width, film.height, settings))
             yield phase("compressing", done, film.frames, "frame")
 
 

@@ -19,7 +19,7 @@ _DRACO = "KHR_draco_mesh_compression"
 
 
 def check(path: Path) -> None:
-    """Raises ``SkyloopError(bad_request)`` unless Godot can read the scene, which :func:`.gltf.check_scene` has seen."""
+    """Raises ``SkyloopError(bad_request)`` unless Godot can read the scene; :func:`.gltf.check_scene` comes before."""
     if _DRACO in _told(path).get("extensionsRequired", ()):
         text = f"{path} is compressed with Draco, which Godot cannot read."
         raise bad_request(text, "Export it from Blender with Compression off.")

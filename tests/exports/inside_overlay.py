@@ -1,6 +1,7 @@
 """Run by Blender's Python: white things under a sky of the extension's, as a picture by Cycles and as glTF.
 
-Arguments: the film, a folder to write ``<front>.png`` and ``<front>.glb`` into, then for each sky its front in degrees.
+Arguments: the film, a folder to write ``<front>.png`` and ``<front>.glb`` into, the pictures' size in pixels, then for
+each sky its front in degrees.
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ import bpy
 
 from blender_addon.__main__ import load_package
 
-SIZE = 320
 
-
-def main(film: Path, folder: Path, fronts: list[float]) -> None:
+def main(film: Path, folder: Path, size: int, fronts: list[float]) -> None:
     load_package().register()
     skies: Any = importlib.import_module("skyloop.blender_addon.sky.world")
     films: Any = importlib.import_module("skyloop.blender_addon.sky.film")
@@ -28,7 +27,7 @@ def main(film: Path, folder: Path, fronts: list[float]) -> None:
             bpy.data.objects.remove(thing)
         scene.world = skies.build("Sky", films.Film(film), front_deg=front_deg)
         furnish()
-        look(scene)
+        look(scene, size)
         scene.render.filepath = str(folder / f"{front_deg:g}.png")
         bpy.ops.render.render(write_still=True)
         bpy.ops.export_scene.gltf(filepath=str(folder / f"{front_deg:g}.glb"), export_cameras=True)
@@ -49,14 +48,14 @@ def furnish() -> None:
     bpy.context.object.data.materials.append(white)
 
 
-def look(scene: Any) -> None:
+def look(scene: Any, size: int) -> None:
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.angle = math.radians(75)
     camera.location, camera.rotation_euler = (0.5, -5, 1.7), (math.radians(98), 0, math.radians(-12))
     scene.collection.objects.link(camera)
     scene.camera = camera
     render = scene.render
-    render.resolution_x = render.resolution_y = SIZE
+    render.resolution_x = render.resolution_y = size
     render.engine, scene.cycles.device, scene.cycles.samples = "CYCLES", "CPU", 8
     scene.cycles.use_denoising = False
     render.threads_mode, render.threads = "FIXED", 2
@@ -65,4 +64,4 @@ def look(scene: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), [float(text) for text in sys.argv[3:]])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), [float(text) for text in sys.argv[4:]])
