@@ -55,11 +55,16 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     yield from _as_panorama(loop, path)
     loop.unlink()
     preset = request.text("preset")
-    use = [_PLAYED[preset]]
-    use.append(f"It is the loop {times} times." if times > 1 else "Turn on the player's loop or repeat.")
-    if times == 1 and preset != "desktop":
-        use.append("If it stops at the end or jumps, export it with --repeat 20.")
-    return Written(tuple(use), NAME, tuple(_notes(film, codec, preset)))
+    return Written(tuple(_use(film, preset, times)), NAME, tuple(_notes(film, codec, preset)))
+
+
+def _use(film: Film, preset: str, times: int) -> list[str]:
+    if times > 1:
+        return [_PLAYED[preset], f"It holds the loop {times} times, {times * film.seconds:.3g} seconds in all."]
+    use = [_PLAYED[preset], "Turn on loop or repeat in the player."]
+    if preset != "desktop":
+        use.append("If it stops or jumps at the end, export it again with Repeat at 20 (--repeat 20).")
+    return use
 
 
 def _codec(film: Film, request: ExportRequest) -> str:
@@ -95,6 +100,8 @@ def _check_space(once: Path, times: int) -> None:
 def _notes(film: Film, codec: str, preset: str) -> list[str]:
     needed = level(codec, film.height, film.fps)
     notes = [f"It is {TITLES[codec]}, level {needed}{' or lower' if needed == '4' else ''}."]
+    if codec == "hevc" and preset == "desktop":
+        notes.append("Some players need an add-on for HEVC; VLC plays it as it is.")
     if codec == "av1" and preset == "quest":
         notes.append("Of the Quest headsets, only Quest 3 and later play AV1.")
     return notes
