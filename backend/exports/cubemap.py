@@ -55,6 +55,7 @@ _PICTURES: dict[str, tuple[Axis, Axis, Axis]] = {
 _SUPERSAMPLE = 2  # in the middle of a face its pixels are 4 / pi times as large as the film's
 _BESIDE = 4  # pixels that a frame is continued by, for the cubic filter
 
+_SIX = " ".join(f"sky_{face}.png" for face in FACES)
 _FIRST = {
     "opengl": "The faces are named after OpenGL's axes: upload them in the order px nx py ny pz nz, top row first.",
     "three": "three.js: scene.background = new THREE.CubeTextureLoader().load([...]) with px nx py ny pz nz, in that "
@@ -104,6 +105,8 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     yield from visit(film, numbers, take)
     shows = ", ".join(f"{face} {picture}" for face, (picture, _) in turns(order).items())
     use = [(_FIRST_STRIP if strip else _FIRST)[order], _THEN[order], f"What each face shows: {shows}."]
+    if order == "opengl" and not strip:
+        use.append(f"For KTX2, by Khronos' KTX-Software: ktx create --cubemap --format R8G8B8_SRGB {_SIX} sky.ktx2")
     if len(numbers) > 1:
         use.append(f"The numbers count frames: show {film.fps:g} a second, and after the last the first again.")
     stem = "sky_0000" if len(numbers) > 1 else "sky"
