@@ -69,8 +69,8 @@ _FIRST_STRIP = {
     "opengl": "The strip holds OpenGL's faces +X -X +Y -Y +Z -Z from left to right: cut it, or load it as it is.",
     "three": "The strip holds the faces px nx py ny pz nz from left to right, as three.js orders them.",
     "unity": "Unity: import the strip and set Texture Shape to Cube; its faces are found by themselves.",
-    "unreal": "Unreal reads a cube map from a DDS file: open the strip in Photoshop with NVIDIA's Texture Tools, save it "
-    "as a cube map, and import that.",
+    "unreal": "Unreal reads a cube map from a DDS file: open the strip in Photoshop with NVIDIA's Texture Tools, save "
+    "it as a cube map, and import that.",
 }
 _THEN = {
     "opengl": "Ahead is +Z, to the right +X, up +Y, as KTX has it (a left-handed cube).",
