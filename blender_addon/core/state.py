@@ -44,6 +44,15 @@ PHASES = INSTALLER_PHASES | {
     "downloading": "Downloading",
     "checking": "Checking files",
     "copying": "Copying",
+    "encoding": "Encoding the film",
+    "compressing": "Compressing the frames",
+    "frames": "Writing the pictures",
+    "faces": "Writing the pictures",
+    "repeating": "Repeating the loop",
+    "copy": "Copying",
+    "packing": "Packing",
+    "scene": "Copying the scene",
+    "archive": "Writing the archive",
 }
 
 

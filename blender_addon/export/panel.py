@@ -42,7 +42,7 @@ def draw_work(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How far the export is, or why it failed."""
     if now := work.current():
         column = layout.column(align=True)
-        paragraph(column, context, now.title, icon="EXPORT")
+        paragraph(column, context, f"{tr(now.title)}: {tr(now.what)}", icon="EXPORT")
         row = column.row(align=True)
         text = ": ".join(filter(None, (tr(now.progress.label), tr(now.progress.amount))))
         row.progress(factor=now.progress.factor, text=text)

@@ -19,9 +19,11 @@ from .words import error_in_words
 
 @dataclass
 class Work(work.Work):
-    """``out`` is the folder that the export becomes; ``kept`` holds the scene that goes along, as long as it lasts."""
+    """``out`` is the folder that the export becomes, ``what`` the target's title; ``kept`` holds the scene that goes
+    along, as long as it lasts."""
 
     out: Path
+    what: str
     kept: TemporaryDirectory[str] | None
 
     def follow(self) -> SkyloopError | None:
@@ -58,7 +60,7 @@ def start(request: ExportRequest, of: bpy.types.Scene | None, *, wait: bool) -> 
                 file = Path(kept.name) / "scene.glb"
                 scene.write(of, file)
                 command = backend_command(*command_words(with_scene(request, file)), home=home)
-            made = Work(f"Exporting: {request.about.title}", Tool(command), Path(request.out), kept)
+            made = Work("Exporting", Tool(command), Path(request.out), request.about.title, kept)
             undo.pop_all()
         return made
 
