@@ -118,8 +118,6 @@ class VideoWriter:
         with self._file.errors():
             for packet in self._stream.codec_context.encode_lazy(picture):
                 packet.stream = self._stream
-                if packet.duration is None or not packet.duration:
-                    packet.duration = 1  # in a webm, the last frame would else last no time
                 self._file.container.mux(packet)
                 self.coded += 1
                 yield self.coded
