@@ -182,6 +182,16 @@ def test_repeating_what_does_not_fit_on_the_disk_is_told(
     run(asked(film, tmp_path / "out", repeat=2))
 
 
+@pytest.mark.parametrize("name", ["encoding", "repeating", "copy"])
+def test_a_cancel_leaves_nothing_wherever_it_comes(film: Path, tmp_path: Path, name: str) -> None:
+    steps = export(asked(film, tmp_path / "out", repeat=3))
+    while next(steps).data["name"] != name:
+        pass
+    next(steps)
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_film_is_turned_as_in_blender(film: Path, tmp_path: Path) -> None:
     request = ExportRequest(
         source=str(film), target="video360", out=str(tmp_path / "out"), facing="blender", front_deg=90.0

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.media import files
 from backend.media.spherical import INSIDE, Box, panorama_index, parse, serialise, write_panorama
 from backend.media.video import VideoWriter, read_frames
 from backend.protocol import ErrorKind, SkyloopError
@@ -241,4 +242,21 @@ def test_a_cancel_leaves_nothing(clip: Path, tmp_path: Path) -> None:
     steps = write_panorama(clip, tmp_path / "b.mp4")
     next(steps)
     steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_is_told_and_leaves_nothing(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = files.begin
+
+    def on_a_full_disk(path: Path) -> Path:
+        beside = begin(path)
+        beside.unlink()
+        beside.symlink_to("/dev/full")
+        return beside
+
+    monkeypatch.setattr(files, "begin", on_a_full_disk)
+    with pytest.raises(SkyloopError) as told:
+        as_panorama(clip, tmp_path / "b.mp4")
+    assert told.value.kind is ErrorKind.DISK_FULL and "b.mp4" in told.value.message
     assert list(tmp_path.iterdir()) == []
