@@ -21,7 +21,7 @@ from tests.calibration import BITS, SQUARE_DEG, SQUARES_PITCH, in_view
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SOFTWARE_GL = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-SMALL = (640, 360)
+SMALL = 640, 360
 
 
 def chromium() -> str:
@@ -88,6 +88,7 @@ class Visit:
         """What is on the screen, (height, width, 3) uint8 RGB, without the controls."""
         data = self.page.screenshot(style="#bar, #hint, #begin { visibility: hidden }")
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert pixels is not None
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ FOV = 75
 FRAMES, FPS = 12, 6
 ABOUT_ONE = 3  # steps of 255 that a colour may be off after the codec
 IWER = Path(__file__).with_name("iwer") / "iwer.min.js"
-CALM = {"reduced_motion": "reduce"}  # the page begins paused, and turns at once
+CALM: dict[str, Any] = {"reduced_motion": "reduce"}  # the page begins paused, and turns at once
 VIEWS = {FRONT: (0, 0), RIGHT: (90, 0), BACK: (180, 0), LEFT: (-90, 0), UP: (0, 60), DOWN: (0, -60)}
 
 Export = Callable[..., Path]
@@ -173,7 +174,7 @@ _WATCH = """async ([squares, many]) => {
 }"""
 
 
-def looks_at(seen: Visit, direction: tuple[float, float]) -> bool:
+def looks_at(seen: Visit, direction: tuple[int, int]) -> bool:
     """Whether that direction's colour is in the middle of the window, or a little above."""
     seen.drawn()
     height, width = SMALL[1], SMALL[0]
@@ -272,7 +273,7 @@ def test_turning_the_phone_turns_the_view(chromium: Browser, site: str) -> None:
 
 
 def test_a_headset_sees_the_sky_with_both_eyes(chromium: Browser, site: str) -> None:
-    with visit(chromium, site, before=IWER.read_text(encoding="utf-8") + _HEADSET) as seen:
+    with visit(chromium, site, before=IWER.read_text(encoding="utf-8") + HEADSET) as seen:
         seen.shown()
         seen.page.get_by_role("button", name="Enter VR").click()
         seen.page.wait_for_function("headset.getAttribute('aria-label') === 'Leave VR'")
@@ -297,7 +298,7 @@ def test_a_headset_sees_the_sky_with_both_eyes(chromium: Browser, site: str) -> 
         seen.page.wait_for_function("headset.getAttribute('aria-label') === 'Leave VR'")
 
 
-_HEADSET = """
+HEADSET = """
   window.device = new IWER.XRDevice(IWER.metaQuest3);
   device.stereoEnabled = true;
   device.installRuntime({ forceInstall: true });
@@ -319,7 +320,7 @@ _LAYERS = """
 def test_a_headset_that_draws_films_itself_is_given_the_film(chromium: Browser, exported: Export) -> None:
     """The layer's centre lies ahead of its transform (-Z): with the front at 30° and the view at 75°, 45° left."""
     page = (exported(facing="blender", front_deg=30.0) / "sky.html").as_uri() + "#yaw=75"
-    with visit(chromium, page, before=IWER.read_text(encoding="utf-8") + _HEADSET + _LAYERS) as seen:
+    with visit(chromium, page, before=IWER.read_text(encoding="utf-8") + HEADSET + _LAYERS) as seen:
         seen.shown()
         seen.page.wait_for_function("!film.paused")
         seen.page.get_by_role("button", name="Enter VR").click()

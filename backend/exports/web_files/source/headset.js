@@ -10,14 +10,14 @@ export async function headsetThere() {
   }
 }
 
-/** Go in, from within a tap. `stage`: {renderer, video, sky, yaw, floor}; `yaw`, in radians, is how far to the right of
-    the wearer's forward the film's centre is; `floor`: whether heights count from the floor. Returns the session. */
-export async function enterHeadset({ renderer, video, sky, yaw, floor }) {
-  const session = await navigator.xr.requestSession('immersive-vr', { optionalFeatures: ['local-floor', 'layers'] });
-  const has = (feature) => session.enabledFeatures?.includes(feature) ?? false;
-  renderer.xr.setReferenceSpaceType(floor && has('local-floor') ? 'local-floor' : 'local');
+/** Go in, from within a tap. `yaw`, in radians, is how far to the right of the wearer's forward the film's centre is;
+    `alone`: whether there is nothing but the sky. Heights count from the wearer's eyes. Returns the session. */
+export async function enterHeadset({ renderer, video, sky, yaw, alone }) {
+  const session = await navigator.xr.requestSession('immersive-vr', { optionalFeatures: ['layers'] });
+  renderer.xr.setReferenceSpaceType('local');
   await renderer.xr.setSession(session);
-  const layer = !floor && has('layers') && !video.paused && mediaLayer(session, video, renderer.xr.getReferenceSpace(), yaw);
+  const layers = alone && !video.paused && session.enabledFeatures?.includes('layers');
+  const layer = layers && mediaLayer(session, video, renderer.xr.getReferenceSpace(), yaw);
   if (layer) {
     session.updateRenderState({ layers: [layer, renderer.xr.getBaseLayer()] });
     sky.visible = false;

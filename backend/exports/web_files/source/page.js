@@ -9,7 +9,7 @@ import { makeSky, show } from './sky.js';
 
 const $ = (id) => document.getElementById(id);
 const RADIANS = Math.PI / 180;
-const QUIET_MS = 3000;
+const QUIET_MS = 4000;
 const ICONS = { Play: 'M8 5v14l11-7z', Pause: 'M8.5 5v14M15.5 5v14' };
 
 /** Show what the page is about. `Stage`: the class that shows a scene under the sky, in the bundle that has it. */
@@ -75,7 +75,7 @@ class Viewer {
     this.film.step();
     const moved = this.look.step(seconds);
     if (this.film.ready && this.sky.material.uniforms.picture.value !== this.film.texture) show(this.sky, this.film.texture);
-    if (this.stage?.step(seconds, this.film)) this.fresh = true;
+    if (this.stage?.step(seconds)) this.fresh = true;
     if (!this.renderer.xr.isPresenting) {
       if (!moved && !this.fresh) return;
       this.aim();
@@ -183,9 +183,9 @@ class Viewer {
     this.film.play();
     try {
       const yaw = look.now.yaw * RADIANS;
-      this.session = await enterHeadset({ renderer, sky, video: $('film'), yaw: about.yaw * RADIANS - yaw, floor: Boolean(this.stage) });
+      this.session = await enterHeadset({ renderer, sky, video: $('film'), yaw: about.yaw * RADIANS - yaw, alone: !this.stage });
       rig.rotation.y = -yaw;
-      this.stage?.stand(rig);
+      if (this.stage) rig.position.copy(this.stage.eye);
     } catch (error) {
       return hint(`The headset did not start: ${String(error.message).slice(0, 120)}`);
     }

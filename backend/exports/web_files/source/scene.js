@@ -1,10 +1,10 @@
 /* A glTF scene under the sky, lit by it. */
 
-import { AnimationMixer, PMREMGenerator, Scene, Vector3 } from 'three';
+import { AnimationMixer, Box3, PMREMGenerator, Scene, Vector3 } from 'three';
 import { GLTFLoader } from 'three/examples/jsm/loaders/GLTFLoader.js';
 import { directionOf } from './gyroscope.js';
 
-const EYE_M = 1.6; // above the floor, where the scene has no camera
+const BACK = 0.8; // times the larger side of a scene without a camera: from there all of it is seen
 const LIGHT_EVERY_S = 0.5; // the sky's light is taken anew so often while the film plays
 
 export class Stage {
@@ -12,9 +12,11 @@ export class Stage {
     this.scene = scene;
     this.sky = sky;
     this.filter = new PMREMGenerator(renderer);
-    this.eye = new Vector3(0, EYE_M, 0);
+    this.eye = new Vector3();
     this.mixer = null;
     this.age = Infinity;
+    this.litBy = null;
+    this.takesLight = false;
   }
 
   /** Load a file beside the page, or `inside`, an element of the page that holds it as base64. Returns the view of the
@@ -27,21 +29,28 @@ export class Stage {
       this.mixer = new AnimationMixer(loaded.scene);
       for (const clip of loaded.animations) this.mixer.clipAction(clip).play();
     }
+    loaded.scene.traverse((one) => { this.takesLight ||= Boolean(one.material?.isMeshStandardMaterial); });
     loaded.scene.updateMatrixWorld(true);
     const camera = loaded.cameras.find((one) => one.isPerspectiveCamera);
-    if (!camera) return {};
+    if (!camera) {
+      const box = new Box3().setFromObject(loaded.scene), size = box.getSize(new Vector3());
+      if (!box.isEmpty()) box.getCenter(this.eye).setZ(box.max.z + BACK * Math.max(size.x, size.y, 1));
+      return {};
+    }
     camera.getWorldPosition(this.eye);
     return { ...directionOf(camera.getWorldQuaternion(camera.quaternion.clone())), fov: camera.fov };
   }
 
   /** Let time pass. Returns whether anything changed. */
-  step(seconds, film) {
+  step(seconds) {
     this.mixer?.update(seconds);
     this.age += seconds;
-    const relight = this.sky.visible && this.age > LIGHT_EVERY_S && !(film.paused && this.litPaused);
+    const picture = this.sky.material.uniforms.picture.value;
+    const frame = picture && `${picture.uuid} ${picture.version}`;
+    const relight = this.takesLight && this.sky.visible && this.age > LIGHT_EVERY_S && frame !== this.litBy;
     if (relight) {
       this.age = 0;
-      this.litPaused = film.paused && film.ready;
+      this.litBy = frame;
       this.relight();
     }
     return relight || (this.mixer !== null && seconds > 0);
@@ -58,11 +67,6 @@ export class Stage {
     this.scene.environment = lit.texture;
     this.lit?.dispose();
     this.lit = lit;
-  }
-
-  /** Put a headset's wearer where the scene's camera is. */
-  stand(rig) {
-    rig.position.copy(this.eye).setY(this.eye.y - EYE_M);
   }
 }
 
