@@ -41,7 +41,7 @@ def _hevc(gop: int) -> dict[str, str]:
 
 def _av1(_gop: int) -> dict[str, str]:
     # pred-struct=1 is no frame coded out of its order. Besides, only so does the encoder write the same file each time.
-    return {"preset": "8", "crf": "10", "svtav1-params": "pred-struct=1:irefresh-type=2:scd=0"}
+    return {"preset": "8", "crf": "10", "svtav1-params": "pred-struct=1"}
 
 
 def _vp9(gop: int) -> dict[str, str]:

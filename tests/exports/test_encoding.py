@@ -134,6 +134,21 @@ def test_groups_are_closed(made: dict[str, Path], name: str) -> None:
         np.testing.assert_array_equal(again.to_ndarray(), wanted)
 
 
+def test_key_frames_of_hevc_begin_anew(made: dict[str, Path]) -> None:
+    """They are IDR: some players go on from no other."""
+    with av.open(str(made["hevc"])) as container:
+        for packet in container.demux(video=0):
+            if packet.is_keyframe and packet.size:
+                assert {19, 20} & set(nal_types(bytes(packet)))
+
+
+def nal_types(data: bytes) -> Iterator[int]:
+    while data:
+        length = int.from_bytes(data[:4], "big")
+        yield data[4] >> 1 & 63
+        data = data[4 + length :]
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name != "theora"])  # which has no tags
 def test_tags_are_true(made: dict[str, Path], name: str) -> None:
     with av.open(str(made[name])) as container:
