@@ -22,6 +22,9 @@ from .orientation import wrapped
 from .request import ExportRequest
 from .run import Steps, Written
 
+# From about here on a sun of a few degrees gives level ground as much light as a clear sky does.
+CLEAR_SUN_STOPS = 8.0
+
 
 @dataclass
 class Brightness:
@@ -38,9 +41,14 @@ class Brightness:
 
     def notes(self, boost: float) -> tuple[str, ...]:
         """What the user should know of it."""
-        if not boost or self.suns:
-            return (about_light(boost),)
-        return (about_light(boost), f"No sun was found in it: what is bright got {ELSEWHERE:.0%} of the boost.")
+        told = [about_light(boost)]
+        if boost and not self.suns:
+            told.append(f"No sun was found in it: what is bright got {ELSEWHERE:.0%} of the boost.")
+        elif 0 < boost < CLEAR_SUN_STOPS:
+            told.append(
+                f"Shadows too faint? The sun in a clear sky is small: try a boost of {CLEAR_SUN_STOPS:g} to 10."
+            )
+        return tuple(told)
 
 
 def check(film: Film, request: ExportRequest) -> None:

@@ -187,9 +187,14 @@ def test_a_jobs_own_record_of_its_sun_goes_first_and_turns_with_the_pixels(sunny
     assert yaw_of_peak(read_exr(tmp_path / "broken" / "sky_estimated_0000.exr")) == pytest.approx(SUN[0], abs=1.5)
 
 
-def test_without_a_sun_it_says_so(film: Path, tmp_path: Path) -> None:
-    notes = exported(film, tmp_path / "out", options={"boost": 4.0})["notes"]
-    assert any("No sun was found" in note for note in notes)
+def test_it_says_whether_there_is_a_sun_and_what_to_do(film: Path, sunny: Path, tmp_path: Path) -> None:
+    found = {
+        name: " ".join(exported(path, tmp_path / name, options={"boost": boost})["notes"])
+        for name, path, boost in (("none", film, 4.0), ("low", sunny, 4.0), ("high", sunny, 9.0), ("plain", sunny, 0.0))
+    }
+    assert [name for name, notes in found.items() if "No sun was found" in notes] == ["none"]
+    assert [name for name, notes in found.items() if "try a boost" in notes] == ["low"]
+    assert [name for name, notes in found.items() if "ESTIMATED" not in notes] == ["plain"]
 
 
 def test_what_cannot_be_written_is_refused_before_work(
