@@ -29,7 +29,7 @@ FACING_ITEMS = tuple((name, title, _ABOUT_FACINGS[name]) for name, title in FACI
 class SKYLOOP_PG_export(bpy.types.PropertyGroup):
     """The next export of this scene. Each option of each target is a property too, added below."""
 
-    source: EnumProperty(name="Sky", description="Which sky is exported", items=SOURCE_ITEMS)
+    source: EnumProperty(name="Source", description="Which sky is exported", items=SOURCE_ITEMS)
     film: StringProperty(name="Film", description="An equirectangular film, twice as wide as high", subtype="FILE_PATH")
     target: EnumProperty(name="For", description="Where the sky is going to be used", items=TARGET_ITEMS)
     height: IntProperty(
