@@ -117,8 +117,15 @@ def squares(size: tuple[int, int], fov_deg: float) -> list[list[int]]:
     return [[round(float(number)) for number in where(yaw, SQUARES_PITCH)] for yaw in yaws]
 
 
-class _Ranges(SimpleHTTPRequestHandler):
-    """Answers Range requests, as web servers do and Python's own does not."""
+class _Quiet(SimpleHTTPRequestHandler):
+    """Python's own server: it answers no Range requests."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _Ranges(_Quiet):
+    """Answers Range requests, as web servers do."""
 
     def do_GET(self) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -137,14 +144,11 @@ class _Ranges(SimpleHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):  # the browser has enough
             self.wfile.write(data[first : last + 1])
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder; the address, without a slash at its end."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Ranges, directory=str(folder)))
+def served(folder: Path, *, ranges: bool = True) -> Iterator[str]:
+    """Serve a folder; the address, without a slash at its end. ``ranges``: whether parts of files can be asked for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Ranges if ranges else _Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -63,23 +63,41 @@ export class Film {
   }
 }
 
-/** Give the video its sources: files beside the page, or `inside`, an element of the page that holds an mp4 as base64. */
-export function load(video, sources, inside) {
+/** Give the video its film: one of the files beside the page, or `inside`, an element of the page that holds an mp4 as
+    base64. Rejects where none can be played. */
+export async function load(video, sources, inside) {
+  if (inside) {
+    const bytes = Uint8Array.from(atob(inside.textContent.trim()), (letter) => letter.charCodeAt(0));
+    inside.remove();
+    return held(video, new Blob([bytes], { type: 'video/mp4' }));
+  }
+  try {
+    await streamed(video, sources);
+    if (video.seekable.length && video.seekable.end(0) > 0) return undefined;
+  } catch { /* then as a whole */ }
+  // Simple web servers answer no requests for a part of a file. Some browsers play nothing then, others cannot seek.
+  for (const [file] of sources) {
+    try {
+      return await held(video, await (await fetch(file)).blob());
+    } catch { /* the next one, then */ }
+  }
+  throw new Error('no film can be played');
+}
+
+function streamed(video, sources) {
+  for (const [src, type] of sources) video.append(Object.assign(document.createElement('source'), { src, type }));
+  video.load();
+  return new Promise((loaded, failed) => {
+    video.addEventListener('loadedmetadata', loaded, { once: true });
+    video.lastElementChild.addEventListener('error', failed);
+  });
+}
+
+function held(video, blob) {
+  video.replaceChildren();
+  video.src = URL.createObjectURL(blob);
   return new Promise((loaded, failed) => {
     video.addEventListener('loadedmetadata', loaded, { once: true });
     video.addEventListener('error', failed, { once: true });
-    if (inside) {
-      const bytes = Uint8Array.from(atob(inside.textContent.trim()), (letter) => letter.charCodeAt(0));
-      inside.remove();
-      video.src = URL.createObjectURL(new Blob([bytes], { type: 'video/mp4' }));
-    } else {
-      for (const [file, type] of sources) {
-        const source = document.createElement('source');
-        Object.assign(source, { src: file, type });
-        source.addEventListener('error', () => { if (source === video.lastElementChild) failed(); });
-        video.append(source);
-      }
-    }
-    video.load();
   });
 }
