@@ -46,7 +46,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     use = (
         f"Keep {STAGE} beside its folder {FRAMES}: the paths in it are relative.",
         f"Houdini (Solaris), Maya, Omniverse: reference or sublayer {STAGE} into your stage; its light is /World/Sky.",
-        "Blender: File, Import, Universal Scene Description: it becomes the World, with the first picture.",
+        "Blender: File, Import, Universal Scene Description: it becomes the scene's World, with the first picture.",
         f"It plays {film.frames} frames from time code 0, {film.fps:g} a second; Y is up, and ahead is -Z.",
         "To turn the sky, change xformOp:rotateY of /World/Sky.",
     )
