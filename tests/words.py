@@ -38,7 +38,7 @@ GENERATOR = (
 )
 _CATALOGUE = ADDON.parent / "backend" / "models" / "catalogue.toml"
 _REFUSALS, _DESCRIBES = ("SkyloopError", "SetupError", "bad_request", "Limit"), ("describe", "problem")
-_NOTES = re.compile(r"_?notes|told|problems", re.IGNORECASE)  # of an export, and what stands against it
+_NOTES = re.compile(r"_?notes?|told|problems|about_light", re.IGNORECASE)  # of an export, and what stands against it
 _TABLES = {"failures.py"}
 # Calls whose strings are for programs or logs.
 _SILENT = re.compile(

@@ -8,7 +8,7 @@ from ...backend.exports.targets import TARGETS
 from ...backend.protocol import SkyloopError, bad_request
 from ..core.exporting import Found, is_smaller, option_key, outcome, problems, turns
 from ..ui import is_narrow, paragraph, tr
-from . import look, scene
+from . import look, scene, work
 from .properties import FILE, SKYLOOP_PG_export
 from .request import place_of, request_of, wants_scene
 from .words import error_in_words, in_words
@@ -60,6 +60,10 @@ def _draw_outcome(
     wanted: ExportRequest,
     found: Found,
 ) -> bool:
+    if found.out == work.made() and not wanted.force:  # it is there because all went well
+        text = "This folder holds the export that was just made: switch Replace on to make it anew."
+        paragraph(layout, context, text, icon="INFO")
+        return False
     told = problems(wanted, found)
     for error in told:
         _draw_problem(layout, context, error)
@@ -67,18 +71,20 @@ def _draw_outcome(
         column = layout.column(align=True)
         paragraph(column, context, outcome(wanted, found.film), icon="FILE_IMAGE")
         if is_smaller(wanted, found.film):
-            paragraph(
-                column, context, tr("Smaller than the film: {why}").format(why=in_words(limit(wanted).why)), "BLANK1"
-            )
+            text = tr("Smaller than the film: {why}").format(why=in_words(limit(wanted).why))
+            paragraph(column, context, text, icon="BLANK1")
         paragraph(column, context, tr("Into {folder}").format(folder=found.out), icon="FILE_FOLDER")
-    if not wants_scene(settings):
-        return not told
+    return (not wants_scene(settings) or _draw_scene(layout, context)) and not told
+
+
+def _draw_scene(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
+    """What there is to know of the scene that goes along; whether it can be written."""
     if reason := scene.why_not():
         _draw_problem(layout, context, bad_request(f"{reason}."))
         layout.operator("preferences.addon_enable", text="Switch It On", icon="CHECKMARK").module = scene.MODULE
         return False
     paragraph(layout, context, "Blender stands still while the scene is written.", icon="INFO")
-    return not told
+    return True
 
 
 def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, error: SkyloopError) -> None:

@@ -141,6 +141,7 @@ def test_the_real_generator_writes_what_the_panel_promised(blender: Blender, tmp
     assert len(pictures) >= FRAMES and document["open"] in document["files"]
     for name in pictures:
         assert (tmp_path / "pictures" / name).is_file()
+    assert "that was just made" in found["words"] and "new or empty folder" not in found["words"]
     assert found["again"] and "was changed since it was exported" in found["changed"]
     assert {"scene.glb", "scene-and-sky.zip", "sky/README.txt"} <= set(found["both"])
     assert "no film.mp4" in found["no film"]

@@ -20,6 +20,7 @@ STRIPS = {
     "create.png": [("create", 0, 850), ("settings", 0, 850)],
     "models.png": [("models", 0, 850), ("loras", 0, 850)],
     "running.png": [("running", 0, 850), ("result", 0, 850)],
+    "export.png": [("choices", 355, 645), ("made", 355, 755)],
     "history.png": [("history", 868, 1375), ("vr", 842, 990)],
 }
 # Of the whole screen: left, top, right, bottom, and how much smaller. Left of Blender's window is the headset's.

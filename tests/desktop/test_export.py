@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,14 @@ def walked(screen: Screen, backend_python: Path, film: Path, tmp_path_factory: p
     (folder / "skies").mkdir()
     job = finished_job(film, folder / "skies" / "aurora")
     return screen.walk("walk_export.py", folder, size=(1100, 1500), timeout_s=300.0, backend=command, job=job)
+
+
+def test_the_pictures_of_the_manual(walked: Walked) -> None:
+    """They are those of this run where ``SKYLOOP_PICTURES`` names the folder to put them into."""
+    if folder := os.environ.get("SKYLOOP_PICTURES"):
+        for name in SEEN:
+            shutil.copyfile(walked.folder / f"{name}.png", Path(folder) / f"{name}.png")
+    assert all((walked.folder / f"{name}.png").stat().st_size > 5000 for name in SEEN)
 
 
 @pytest.mark.parametrize("picture", SEEN)
