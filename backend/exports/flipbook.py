@@ -45,12 +45,20 @@ def write(film: Film, path: Path) -> Generator[Event, None, None]:
     yield phase("compressing", 0, film.frames, "frame")
     with replacing(path) as beside, beside.open("wb") as file, contextlib.closing(film.read()) as frames:
         file.write(header(film.width, film.height, film.frames))
-        settings = etcpak.BC7CompressBlockParams()
+        settings = _settings()
         opaque = np.full((film.height, film.width, 4), 255, np.uint8)
         for done, frame in enumerate(frames, 1):
             opaque[..., :3] = frame
             file.write(etcpak.compress_bc7(opaque.tobytes(), film.width, film.height, settings))
             yield phase("compressing", done, film.frames, "frame")
+
+
+def _settings() -> etcpak.BC7CompressBlockParams:
+    """Half the time of etcpak's own settings and 1.5 dB closer (on a sky of 2048x1024, with and without grain)."""
+    settings = etcpak.BC7CompressBlockParams()
+    settings.init_linear_weights()
+    settings.m_max_partitions = 16
+    return settings
 
 
 def header(width: int, height: int, layers: int) -> bytes:

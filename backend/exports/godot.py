@@ -68,16 +68,15 @@ def _add_world(scene: Path, folder: Path) -> None:
 
 
 def _use(first: str) -> tuple[str, ...]:
+    place = "Drag sky.tscn from the FileSystem dock into your scene, or open it, press F6 and drag to look around."
     if first == "world.tscn":
-        place = "Open world.tscn and press F6: your scene stands under the sky. In scenes of your own, use sky.tscn."
-    else:
-        place = "Drag sky.tscn from the FileSystem dock into your scene. Alone: open it, press F6, drag to look around."
+        place = "Open world.tscn and press F6: your scene stands under the sky. For scenes of your own, use sky.tscn."
     return (
         "Copy this folder into a Godot 4 project (4.5 or newer), anywhere in it, and let Godot import.",
         place,
+        "Select Sky: Yaw turns it, Energy and Light Energy make it brighter, Playback has its speed. Hover over a name "
+        "to read more. In the editor it stands still (Playback, Play In Editor).",
         "A scene has one WorldEnvironment. If yours has one already, drag its Environment onto Sky's, then delete it.",
-        "Select Sky: Yaw turns it, Energy and Light Energy make it brighter, Speed is how fast it moves; hover over a "
-        "name to read more.",
         "Ambient light and reflections follow the sky by themselves; a sun is yours to add (DirectionalLight3D).",
     )
 
