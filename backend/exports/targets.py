@@ -123,7 +123,7 @@ TARGETS = {
             "film",
             (
                 Option("format", "Format", "of the pictures", "exr", {"exr": "OpenEXR", "hdr": "Radiance HDR"}),
-                Option("boost", "Boost", "stops that the sun goes beyond white: an estimate", 4.0, limits=(0.0, 10.0)),
+                Option("boost", "Boost", "stops that the sun goes beyond white: an estimate", 6.0, limits=(0.0, 10.0)),
                 Option("frame", "Frame", _FRAMES_HELP, 0, limits=(-1, 4095)),
             ),
         ),
@@ -134,7 +134,7 @@ TARGETS = {
             "usd",
             (
                 Option("format", "Format", "of its pictures", "exr", {"exr": "OpenEXR", "png": "PNG"}),
-                Option("boost", "Boost", "stops that the sun goes beyond white: an estimate", 4.0, limits=(0.0, 10.0)),
+                Option("boost", "Boost", "stops that the sun goes beyond white: an estimate", 6.0, limits=(0.0, 10.0)),
             ),
         ),
         Target(
