@@ -33,16 +33,18 @@ def check(film: Film, request: ExportRequest) -> None:
 def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> Steps:
     """``sky.tscn`` with its script, shader and film; with a glTF scene also ``world.tscn``, which has both."""
     as_video = request.text("playback") == "video"
-    name = "sky.ogv" if as_video else "sky.dds"
-    # The script goes back to the first frame before the player comes to the end: there it would be late.
-    longer = replace(film, picks=(*film.picks, film.picks[-1]))
-    steps = encode(longer, folder / name, "theora") if as_video else flipbook.write(film, folder / name)
+    if as_video:
+        name, kind = "sky.ogv", "VideoStreamTheora"
+        # The script goes back to the first frame before the player comes to the end: there it would be late.
+        longer = replace(film, picks=(*film.picks, film.picks[-1]))
+        steps = encode(longer, folder / name, "theora")
+    else:
+        name, kind = "sky.dds", "Texture2DArray"
+        steps = flipbook.write(film, folder / name)
     with contextlib.closing(steps):
         yield from steps
-    kind = "VideoStreamTheora" if as_video else "Texture2DArray"
-    _fill(
-        folder, "sky.tscn", FILM=name, FILM_TYPE=kind, YAW=f"{yaw_deg:g}", FRAMES=str(film.frames), FPS=repr(film.fps)
-    )
+    rate = {"FRAMES": str(film.frames), "FPS": repr(film.fps)}
+    _fill(folder, "sky.tscn", FILM=name, FILM_TYPE=kind, YAW=f"{yaw_deg:g}", **rate)
     _fill(folder, "sky.gdshader", PLAYBACK="VIDEO" if as_video else "FLIPBOOK")
     _fill(folder, "sky.gd")
     _fill(folder, "look_around.gd")
