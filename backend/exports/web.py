@@ -6,6 +6,7 @@ The viewer is in ``web_files`` (``BUILD.md`` there says how its bundles are made
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import re
@@ -16,7 +17,7 @@ from typing import Any
 
 from ..jobs.store import recorded
 from ..media.files import atomic_write
-from ..protocol import Event
+from ..protocol import Event, phase
 from . import encoding, stills
 from .film import Film, fitted
 from .request import ExportRequest
@@ -41,8 +42,7 @@ def check(film: Film, request: ExportRequest) -> None:
 
 def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> Steps:
     """``index.html`` with what it needs beside it, and ``sky.html`` with all of that inside."""
-    for name, (codec, _) in _SOURCES.items():
-        yield from encoding.encode(film, folder / name, codec)
+    yield from _encoded(film, folder)
     poster = _poster(film)
     atomic_write(folder / "poster.jpg", poster)
     viewer = (_FILES / ("viewer_scene.js" if request.gltf else "viewer.js")).read_bytes()
@@ -61,6 +61,15 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     inside = [_held("clip", clip)] + ([_held("glb", scene)] if scene else [])
     atomic_write(folder / "sky.html", _page(title, about, "\n".join([*inside, f"<script>{viewer.decode()}</script>"])))
     return Written(_use(), "sky.html", notes)
+
+
+def _encoded(film: Film, folder: Path) -> Generator[Event, None, None]:
+    """The film in each codec, as one wait."""
+    for number, (name, (codec, _)) in enumerate(_SOURCES.items()):
+        with contextlib.closing(encoding.encode(film, folder / name, codec)) as steps:
+            for event in steps:
+                done = number * film.frames + event.data["done"]
+                yield phase(event.data["name"], done, len(_SOURCES) * film.frames, event.data["unit"])
 
 
 def _use() -> tuple[str, ...]:

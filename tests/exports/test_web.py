@@ -224,6 +224,8 @@ def test_keys_look_around_zoom_and_pause(chromium: Browser, site: str) -> None:
         seen.page.wait_for_function("!film.paused && film.currentTime > 0.2")
         keys.press("Space")
         seen.page.wait_for_function("film.paused")
+        keys.press("f")
+        seen.page.wait_for_function("document.fullscreenElement")
 
 
 def test_the_wheel_zooms(chromium: Browser, site: str) -> None:

@@ -128,7 +128,7 @@ class Viewer {
   showControls() {
     const { look } = this;
     const touched = () => this.touched();
-    listen($('view'), look, touched);
+    listen($('view'), look, () => hint('')); // whoever has looked around knows how
     for (const event of ['pointermove', 'pointerdown', 'keydown', 'focusin']) addEventListener(event, touched);
     addEventListener('hashchange', () => { look.set(asked(location)); if ('t' in asked(location)) this.film.seek(asked(location).t); });
     addEventListener('keydown', (event) => this.key(event));
