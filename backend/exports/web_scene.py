@@ -1,17 +1,16 @@
-"""What a .glb file says of itself: whether it can stand under a sky as it is."""
+"""What a .glb file says of itself: whether the web page can show it, with nothing beside it."""
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
 
 from ..media.files import open_input
-from ..protocol import bad_request
+from ..protocol import SkyloopError, bad_request
+from ..typed import parse_json
 
-MAX_BYTES = 512 << 20
-_MAX_TOLD_BYTES = 64 << 20
+MAX_BYTES = 128 << 20  # a page that is larger is not waited for
 _EXPORT = "In Blender: File, Export, glTF 2.0, format glTF Binary (.glb), without compression."
 # What three.js' loader needs nothing else for.
 _KNOWN = (
@@ -21,35 +20,38 @@ _KNOWN = (
 
 
 def check_glb(path: Path) -> None:
-    """Raises ``SkyloopError(bad_request)`` unless it is a glTF 2 file that is whole in itself and not compressed."""
+    """Raises ``SkyloopError(bad_request)`` unless a scene, which :func:`.gltf.check_scene` has seen, is small enough,
+    whole in itself and not compressed."""
     told = _told(path)
-    needs = [name for name in told.get("extensionsRequired", ()) if not str(name).startswith(_KNOWN)]
-    if needs:
-        raise bad_request(f"{path} needs {str(needs[0])[:60]}, which the exports do not read.", _EXPORT)
-    for kind in ("buffers", "images"):
-        for item in told.get(kind, ()):
-            uri = item.get("uri", "") if isinstance(item, dict) else ""
-            if uri and not str(uri).startswith("data:"):
-                raise bad_request(f"{path} needs the file {str(uri)[:60]} beside it.", _EXPORT)
+    for name in _listed(path, told, "extensionsRequired"):
+        if not str(name).startswith(_KNOWN):
+            raise bad_request(f"{path} needs {str(name)[:60]}, which the web page does not have.", _EXPORT)
+    for item in _listed(path, told, "buffers") + _listed(path, told, "images"):
+        uri = str(item.get("uri", "")) if isinstance(item, dict) else ""
+        if uri and not uri.startswith("data:"):
+            raise bad_request(f"{path} needs the file {uri[:60]} beside it.", _EXPORT)
 
 
 def _told(path: Path) -> dict[str, Any]:
     """The JSON chunk. (Khronos, glTF 2.0 specification, 4.4: GLB file format.)"""
     with open_input(path, MAX_BYTES) as file:
         head = file.read(20)
-        if len(head) == 20 and head[:4] == b"glTF" and head[16:] == b"JSON":
-            _, version, length, told_bytes = struct.unpack_from("<4sIII", head)
-            whole = length == path.stat().st_size and told_bytes <= min(length, _MAX_TOLD_BYTES)
-            if version == 2 and whole:
-                return _parsed(path, file.read(told_bytes))
-    raise bad_request(f"{path} is no glTF 2.0 binary (.glb), or only a part of one.", _EXPORT)
-
-
-def _parsed(path: Path, data: bytes) -> dict[str, Any]:
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"{path} is damaged: {str(error)[:100]}", _EXPORT) from error
+        try:
+            size, kind = struct.unpack_from("<I4s", head, 12)
+            told = parse_json(file.read(min(size, MAX_BYTES))) if kind == b"JSON" else None
+        except (struct.error, ValueError) as error:
+            raise _damaged(path) from error
     if not isinstance(told, dict):
-        raise bad_request(f"{path} is damaged.", _EXPORT)
+        raise _damaged(path)
     return told
+
+
+def _listed(path: Path, told: dict[str, Any], name: str) -> list[Any]:
+    found = told.get(name, [])
+    if not isinstance(found, list):
+        raise _damaged(path)
+    return found
+
+
+def _damaged(path: Path) -> SkyloopError:
+    return bad_request(f"The scene {path} is damaged.", _EXPORT)

@@ -34,9 +34,11 @@ def write_glb(
     path: Path,
     cubes: list[tuple[tuple[float, float, float], dict[str, Any]]],
     camera: Sequence[float] | None = None,
+    moves: tuple[tuple[float, float, float], ...] = (),
     **more: Any,
 ) -> Path:
-    """A scene of cubes two metres wide, each with its place and material, and a camera at the matrix ``camera``."""
+    """A scene of cubes two metres wide, each with its place and material, and a camera at the matrix ``camera``; the
+    first cube ``moves`` to a new place each second."""
     points, normals, corners = [], [], [(-1, -1), (1, -1), (1, 1), (-1, 1)]
     for axis in range(3):
         for side in (-1, 1):
@@ -47,6 +49,21 @@ def write_glb(
     data = np.array(points, np.float32).tobytes() + np.array(normals, np.float32).tobytes()
     ends = [0, 288, 576, 576 + 2 * len(indices)]
     data += np.array(indices, np.uint16).tobytes()
+    accessors: list[dict[str, Any]] = [
+        {"bufferView": 0, "componentType": 5126, "count": 24, "type": "VEC3", "min": [-1] * 3, "max": [1] * 3},
+        {"bufferView": 1, "componentType": 5126, "count": 24, "type": "VEC3"},
+        {"bufferView": 2, "componentType": 5123, "count": len(indices), "type": "SCALAR"},
+    ]
+    if moves:
+        last = len(moves) - 1
+        data += np.arange(len(moves), dtype=np.float32).tobytes() + np.array(moves, np.float32).tobytes()
+        ends += [ends[-1] + 4 * len(moves), ends[-1] + 16 * len(moves)]
+        accessors += [
+            {"bufferView": 3, "componentType": 5126, "count": last + 1, "type": "SCALAR", "min": [0], "max": [last]},
+            {"bufferView": 4, "componentType": 5126, "count": last + 1, "type": "VEC3"},
+        ]
+        moved = {"sampler": 0, "target": {"node": 0, "path": "translation"}}
+        more["animations"] = [{"samplers": [{"input": 3, "output": 4, "interpolation": "STEP"}], "channels": [moved]}]
     nodes: list[dict[str, Any]] = [{"mesh": n, "translation": place} for n, (place, _) in enumerate(cubes)]
     if camera:
         nodes.append({"camera": 0, "matrix": list(camera)})
@@ -62,11 +79,7 @@ def write_glb(
             {"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": n}]}
             for n in range(len(cubes))
         ],
-        "accessors": [
-            {"bufferView": 0, "componentType": 5126, "count": 24, "type": "VEC3", "min": [-1] * 3, "max": [1] * 3},
-            {"bufferView": 1, "componentType": 5126, "count": 24, "type": "VEC3"},
-            {"bufferView": 2, "componentType": 5123, "count": len(indices), "type": "SCALAR"},
-        ],
+        "accessors": accessors,
         "bufferViews": [
             {"buffer": 0, "byteOffset": start, "byteLength": end - start}
             for start, end in zip(ends, ends[1:], strict=False)
@@ -193,6 +206,26 @@ def test_the_light_follows_the_film(chromium: Browser, tmp_path: Path) -> None:
         assert seen.complaints == []
 
 
+def test_what_moves_in_the_scene_does_so_while_the_film_plays(
+    chromium: Browser, exported: Export, tmp_path: Path
+) -> None:
+    """A cube jumps from ahead to behind at the first second, and back at the second."""
+    path = write_glb(tmp_path / "a.glb", [(AHEAD, PLAIN)], at_eye(0, 0, 0), moves=(AHEAD, (0.0, 0.0, 4.0), AHEAD))
+    with visit(chromium, (exported(gltf=str(path)) / "sky.html").as_uri(), **CALM) as seen:
+        seen.shown()
+        seen.turn(yaw=0, pitch=0, fov=FOV)
+        seen.page.wait_for_timeout(1500)
+        assert np.abs(middle(seen.picture()) - MAGENTA).max() <= 1, "it waits with the film"
+        seen.page.keyboard.press("Space")
+        where = [bool(np.abs(middle(seen.picture()) - MAGENTA).max() <= 1) for _ in range(2)]
+        for _ in range(60):
+            if len(set(where)) == 2:
+                break
+            seen.page.wait_for_timeout(100)
+            where.append(bool(np.abs(middle(seen.picture()) - MAGENTA).max() <= 1))
+        assert set(where) == {True, False} and seen.complaints == []
+
+
 def test_in_a_headset_the_scene_stands_before_the_sky(chromium: Browser, exported: Export, tmp_path: Path) -> None:
     scene = write_glb(tmp_path / "a.glb", [((1, 2, -4), PLAIN)], at_eye(1, 2, 0))
     page = (exported(gltf=str(scene)) / "sky.html").as_uri()
@@ -212,6 +245,7 @@ def test_in_a_headset_the_scene_stands_before_the_sky(chromium: Browser, exporte
 @pytest.mark.parametrize(("more", "says"), [
     ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "compress"),
     ({"images": [{"uri": "wood.png"}]}, "wood.png"),
+    ({"buffers": 7}, "damaged"),
 ])  # fmt: skip
 def test_a_scene_that_the_page_cannot_show_is_refused_first(
     film: Path, tmp_path: Path, more: dict[str, Any], says: str

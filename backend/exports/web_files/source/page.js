@@ -75,7 +75,7 @@ class Viewer {
     this.film.step();
     const moved = this.look.step(seconds);
     if (this.film.ready && this.sky.material.uniforms.picture.value !== this.film.texture) show(this.sky, this.film.texture);
-    if (this.stage?.step(seconds)) this.fresh = true;
+    if (this.stage?.step(seconds, !this.film.paused)) this.fresh = true;
     if (!this.renderer.xr.isPresenting) {
       if (!moved && !this.fresh) return;
       this.aim();

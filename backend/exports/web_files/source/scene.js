@@ -41,9 +41,9 @@ export class Stage {
     return { ...directionOf(camera.getWorldQuaternion(camera.quaternion.clone())), fov: camera.fov };
   }
 
-  /** Let time pass. Returns whether anything changed. */
-  step(seconds) {
-    this.mixer?.update(seconds);
+  /** Let time pass; what moves does so while `playing`. Returns whether anything changed. */
+  step(seconds, playing) {
+    if (playing) this.mixer?.update(seconds);
     this.age += seconds;
     const picture = this.sky.material.uniforms.picture.value;
     const frame = picture && `${picture.uuid} ${picture.version}`;
@@ -53,7 +53,7 @@ export class Stage {
       this.litBy = frame;
       this.relight();
     }
-    return relight || (this.mixer !== null && seconds > 0);
+    return relight || (playing && this.mixer !== null);
   }
 
   /** Take the light of the current frame for the scene's materials. */
