@@ -6,6 +6,7 @@ import addon_utils
 import bpy
 
 from ...backend.protocol import ErrorKind, SkyloopError, bad_request
+from ..core.errands import settled
 
 MODULE = "io_scene_gltf2"
 
@@ -19,6 +20,8 @@ def write(scene: bpy.types.Scene, path: Path) -> None:
     """Write ``scene`` to a .glb file. Blender stands still meanwhile. Raises ``SkyloopError``."""
     if why_not():
         raise bad_request(f"{why_not()}.", "Switch it on, or export without the scene.")
+    if not settled():
+        raise bad_request("Skyloop is still at work on the disk.", "Try again in a moment.")
     with bpy.context.temp_override(scene=scene, view_layer=_layer(scene)):
         active = bpy.context.view_layer.objects.active
         mode = active.mode if active else "OBJECT"

@@ -38,6 +38,12 @@ class Bench:
         self.ran.append(list(words))
         return [sys.executable, str(FAKE_EXPORT), self.mode, *words]
 
+    def request(self) -> Any:
+        """What the settings ask for."""
+        request = part("blender_addon.export.request")
+        place = request.place_of(self.scene)
+        return request.request_of(self.scene, part("blender_addon.export.look").now(place), place)
+
     def in_window(self) -> None:
         """As where there is a window: nobody waits for an export."""
         self.work.works._wait = lambda: None
@@ -202,6 +208,25 @@ def failures(args: dict[str, Any]) -> Any:
     bpy.ops.skyloop.dismiss_export()
     found["dismissed"] = bench.words()
     return found | {"left": bench.files()}
+
+
+def interrupted(args: dict[str, Any]) -> Any:
+    """Ctrl-C while a script waits."""
+    bench = Bench(args, "slow")
+    bench.settings.target, bench.settings.folder = "stills", str(bench.root / "out")
+    works, said_at = part("blender_addon.work"), []
+
+    def sleep(_: float) -> None:
+        if (bench.root / ".out.0123abcd.part").exists():
+            said_at.append(bench.work.current().tool._process)
+            raise KeyboardInterrupt
+
+    works.time = SimpleNamespace(sleep=sleep, monotonic=works.time.monotonic)
+    try:
+        bench.work.start(bench.request(), None, wait=True)
+    except KeyboardInterrupt:
+        raised = True
+    return {"raised": raised, "ended": said_at[0].poll() is not None, "left": bench.files()}
 
 
 def looking(args: dict[str, Any]) -> Any:

@@ -114,6 +114,10 @@ def test_a_failure_is_told_where_it_happened_with_its_log(blender: Blender, tmp_
     assert found["left"] == ["garbage", "skyloop.log"]
 
 
+def test_a_script_that_is_interrupted_leaves_nothing(blender: Blender, tmp_path: Path) -> None:
+    assert blender.ask("export:interrupted", root=tmp_path) == {"raised": True, "ended": True, "left": []}
+
+
 def test_the_disk_is_looked_at_in_a_thread(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("export:looking", root=tmp_path)
     assert "Looking for the film" in found["first"] and "256 x 128" in found["then"]

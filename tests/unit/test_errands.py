@@ -49,3 +49,13 @@ def test_the_end_waits_for_what_is_under_way() -> None:
     errands.begin(lambda: (time.sleep(0.05), done.append(True)))
     errands.finish()
     assert done and not errands.busy
+
+
+def test_who_needs_quiet_waits_for_every_thread_of_ours_but_not_for_ever() -> None:
+    gate, errands = threading.Event(), errands_module.Errands()
+    other = threading.Thread(target=gate.wait, name="somebody-elses", daemon=True)
+    other.start()
+    errands.begin(gate.wait)
+    assert not errands_module.settled(0.05)
+    threading.Timer(0.05, gate.set).start()
+    assert errands_module.settled(5.0)
