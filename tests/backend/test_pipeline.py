@@ -25,6 +25,7 @@ from backend.sizes import REFINE_SIGMA, refine_levels
 from tests.oracle import SPEC, Oracle
 
 SMALL = GenerateRequest(prompt="anything", width=256, height=128, steps=4, seed=7)
+DRAFT = replace(SMALL, measure=False)  # figures take long
 
 
 class OracleEngine(Engine):
@@ -109,25 +110,31 @@ def test_a_draft_has_no_figures(make: Make) -> None:
     assert (job / "sky.mp4").read_bytes() == (measured / "sky.mp4").read_bytes()
 
 
-@pytest.mark.parametrize(("frames", "loop"), [(1, True), (8, True), (24, True), (40, True), (5, False), (20, False)])
-def test_any_length(make: Make, frames: int, loop: bool) -> None:
-    _, job = make(replace(SMALL, frames=frames, loop=loop))
+@pytest.mark.parametrize(
+    ("frames", "loop", "measure"),
+    [(1, True, True), (8, True, False), (24, True, False), (40, True, False), (5, False, True), (20, False, False)],
+)
+def test_any_length(make: Make, frames: int, loop: bool, measure: bool) -> None:
+    """The shortest have figures, too."""
+    _, job = make(replace(SMALL, frames=frames, loop=loop, measure=measure))
     assert len(pixels(job)) == frames
 
 
 @pytest.mark.parametrize("wrap", [True, False])
 @pytest.mark.parametrize("size", [(128, 128), (400, 144), (144, 400), (640, 256)])
 def test_flat_panoramas_of_any_shape(make: Make, size: tuple[int, int], wrap: bool) -> None:
-    _, job = make(replace(SMALL, width=size[0], height=size[1], flat=True, wrap=wrap))
+    """A wide one and the narrowest one have figures, too."""
+    measure = (size, wrap) in (((400, 144), True), ((144, 400), False))
+    _, job = make(replace(SMALL, width=size[0], height=size[1], flat=True, wrap=wrap, measure=measure))
     assert pixels(job).shape[1:] == (size[1], size[0], 3)
 
 
 def test_the_batch_does_not_change_the_result(make: Make) -> None:
-    assert np.array_equal(pixels(make(SMALL, window_batch=1)[1]), pixels(make(SMALL, window_batch=50)[1]))
+    assert np.array_equal(pixels(make(DRAFT, window_batch=1)[1]), pixels(make(DRAFT, window_batch=50)[1]))
 
 
 def test_the_seed_decides(make: Make) -> None:
-    first, again, other = (pixels(make(replace(SMALL, seed=s))[1]) for s in (1, 1, 2))
+    first, again, other = (pixels(make(replace(DRAFT, seed=s))[1]) for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

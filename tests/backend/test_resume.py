@@ -22,6 +22,7 @@ from backend.protocol import METHODS, Event, GenerateRequest
 from tests.backend.test_pipeline import OracleEngine
 
 SMALL = GenerateRequest(prompt="anything", width=256, height=128, steps=3, seed=7)
+DRAFT = replace(SMALL, measure=False)  # figures take long, and have a test of their own
 STEP_WINDOWS, LAST_STEP_WINDOWS = 6, 14  # that the steps of SMALL take; the last heals its own borders
 
 
@@ -79,25 +80,24 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cases(files: Path) -> dict[str, GenerateRequest]:
     still, movie = str(files / "still.png"), str(files / "sky.mp4")
     camera = (CameraKey(0, 10.0, 5.0, 60.0),)
-    methods = {name: replace(SMALL, method=name) for name in METHODS}
+    methods = {name: replace(DRAFT, method=name) for name in METHODS}
     return methods | {
-        "long": replace(SMALL, frames=40, loop=False, steps=2),
-        "refined": replace(SMALL, width=512, height=256, steps=4),
-        "flat": replace(SMALL, flat=True, wrap=True, width=320, height=160),
-        "flat paper": replace(SMALL, flat=True, width=320, height=288, method="dynamicscaler"),
-        "paper": replace(SMALL, width=512, height=256, method="dynamicscaler"),
-        "image": replace(SMALL, image=still, motion=0.5, width=512, height=256),
-        "edit": replace(SMALL, source=movie, mask_at=(20.0, 10.0, 30.0)),
-        "variation": replace(SMALL, source=movie, strength=0.6),
-        "grown": replace(SMALL, source=movie, strength=0.7, width=512, height=256),
-        "touched up": replace(SMALL, source=movie, strength=0.2, width=512, height=256, camera=camera),
-        "camera": replace(SMALL, width=512, height=256, camera=camera),
-        "regions": replace(SMALL, regions=(Region(yaw_deg=90.0, pitch_deg=0.0, radius_deg=40.0, prompt="fire"),)),
+        "long": replace(DRAFT, frames=40, loop=False, steps=2),
+        "refined": replace(DRAFT, width=512, height=256, steps=4),
+        "flat": replace(DRAFT, flat=True, wrap=True, width=320, height=160),
+        "flat paper": replace(DRAFT, flat=True, width=320, height=288, method="dynamicscaler"),
+        "paper": replace(DRAFT, width=512, height=256, method="dynamicscaler"),
+        "image": replace(DRAFT, image=still, motion=0.5, width=512, height=256),
+        "edit": replace(DRAFT, source=movie, mask_at=(20.0, 10.0, 30.0)),
+        "variation": replace(DRAFT, source=movie, strength=0.6),
+        "grown": replace(DRAFT, source=movie, strength=0.7, width=512, height=256),
+        "touched up": replace(DRAFT, source=movie, strength=0.2, width=512, height=256, camera=camera),
+        "camera": replace(DRAFT, width=512, height=256, camera=camera),
+        "regions": replace(DRAFT, regions=(Region(yaw_deg=90.0, pitch_deg=0.0, radius_deg=40.0, prompt="fire"),)),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(cases(Path())))
-@pytest.mark.usefixtures("no_figures")
 def test_an_interrupted_job_ends_as_an_undisturbed_one(name: str, tmp_path: Path, files: Path) -> None:
     request = cases(files)[name]
     total = len(list(events(request, tmp_path / "whole")))

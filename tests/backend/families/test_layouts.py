@@ -34,7 +34,7 @@ def wan() -> Family:
 
 
 def ltx() -> Family:
-    return Ltx(parts_of(test_ltx.tiny_parts()), entry_of("ltx-2b", frames=5, cells=4, panorama=PANORAMA))
+    return Ltx(parts_of(test_ltx.tiny_parts()), entry_of("ltx-2b", frames=5, cells=2, panorama=PANORAMA))
 
 
 @pytest.fixture(scope="module", params=[wan, ltx])
