@@ -170,8 +170,8 @@ def test_every_frame_is_drawn_also_over_the_loop_point(chromium: Browser, site: 
 
 _WATCH = """async ([squares, rounds, most]) => {
   const copy = new OffscreenCanvas(view.width, view.height).getContext('2d', { willReadFrequently: true });
-  const seen = [];
-  while (seen.length < most && seen.slice(-rounds.length).join() !== rounds.join()) {
+  const seen = [], late = performance.now() + 60000;
+  while (performance.now() < late && seen.length < most && seen.slice(-rounds.length).join() !== rounds.join()) {
     await new Promise(requestAnimationFrame);  // the page asked earlier: it has drawn already
     copy.clearRect(0, 0, view.width, view.height);
     copy.drawImage(view, 0, 0);
