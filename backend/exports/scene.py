@@ -33,9 +33,12 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     sky.mkdir()
     done = yield from writer(request.sky).write(film, request.sky, yaw_deg, sky)
     (sky / README).write_text("".join(f"{n}. {line}\n" for n, line in enumerate(done.use, 1)), encoding="utf-8")
+    together = bool(request.sky.gltf)
+    fits = "with the scene in it" if together else "turned to fit the scene"
+    how = "" if together else ": import it as it is, without turning it"
     use = (
-        f"{SCENE} is the Blender scene (glTF, +Y up): import it as it is, without turning it.",
-        f"The folder {SKY} is the sky for {name}, turned to fit that scene. {SKY}/{README} says how to use it.",
+        f"The folder {SKY} is the sky for {name}, {fits}. {SKY}/{README} says how to use it.",
+        f"{SCENE} is the Blender scene by itself (glTF, +Y up){how}.",
         f"{ARCHIVE} holds all of this, to send to somebody.",
     )
-    return Written(use, SCENE, done.notes, ARCHIVE)
+    return Written(use, f"{SKY}/{done.open}" if together else SCENE, done.notes, ARCHIVE)

@@ -80,6 +80,8 @@ def test_the_sky_is_turned_for_its_engine_as_the_scene_lies_there(
         _, document = run(asked(film, tmp_path / "out", options={"beside": beside}, front_deg=front_deg))
     except ModuleNotFoundError:
         pytest.skip(f"target {beside} is not there")
+    assert document["open"].startswith("sky/") == (beside in ("web", "godot"))  # the scene is in those, too
+    assert (tmp_path / "out" / document["open"]).is_file()
     assert (document["yaw_deg"] - ENGINES[engine].ahead_deg - front_deg) % 360 == 0
 
 
