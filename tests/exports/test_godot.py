@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.exports import encoding, flipbook
-from backend.exports.film import open_film
+from backend.exports import encoding, flipbook, godot
+from backend.exports.film import Film, open_film
 from backend.exports.godot_scene import viewpoint
 from backend.exports.request import ExportRequest
 from backend.exports.run import export
@@ -41,7 +42,7 @@ RENDERERS = {
     "mobile": "--rendering-driver vulkan --rendering-method mobile",
 }
 # What an 8 bit screen may round, and what Theora's halved colours blur at the borders of patches 16 pixels wide.
-CLOSE = {"flipbook": 3, "video": 6}
+CLOSE = {"flipbook": 2, "video": 4}
 LIGHT_CLOSE = 8
 SIZE = 240  # pixels, of all pictures
 BALLS = {"white": 80, "mirror": 160}  # columns of their middles, in the middle row
@@ -204,6 +205,7 @@ def seen(project: Project, request: pytest.FixtureRequest) -> Seen:
             "steps": loop,
         },
         {"name": "blend", "scene": scene("hues/flipbook"), "set": {"speed": 0.25, "light_every": 2}, "steps": 13},
+        {"name": "away", "scene": video, "set": {"start_frame": 7, "light_every": 2}, "steps": 7, "away": True},
         {"name": "world0", "scene": scene("world0", "world.tscn"), "set": still, "own_camera": True},
         {"name": "world40", "scene": scene("world40", "world.tscn"), "set": still, "own_camera": True},
     ]
@@ -243,6 +245,12 @@ def test_each_frame_is_shown_for_its_time_also_where_the_loop_closes(seen: Seen,
     runs = [(number, len(list(same))) for number, same in itertools.groupby(numbers)][1:-1]
     assert len(runs) >= FRAMES - 1 and (FRAMES - 1, STEPS_A_FRAME) in runs, numbers
     assert runs == [((runs[0][0] + i) % FRAMES, STEPS_A_FRAME) for i in range(len(runs))], numbers
+
+
+def test_a_sky_that_was_away_goes_on_where_it_was(seen: Seen) -> None:
+    """Scenes are taken out and put back by games, and by the editor for each of its tabs."""
+    numbers = [calibration.number_in(in_view(step, 0, 0, FOV)) for step in seen.steps("away")]
+    assert 7 <= numbers[0] <= 8 and numbers[-1] == numbers[0] + 2, numbers
 
 
 def test_frames_fade_into_each_other_when_it_moves_slowly(seen: Seen) -> None:
@@ -329,6 +337,13 @@ def test_alone_it_can_be_looked_at_all_around(project: Project) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) >= 3
 
 
+def test_the_editor_opens_it_and_changes_nothing(project: Project) -> None:
+    before = {path: path.read_bytes() for path in project.folder.glob("*/**/*.tscn")}
+    said = project.godot(f"--headless --editor --quit-after 30 {scene('world40', 'world.tscn')}")
+    assert "Parse" not in said and "Failed" not in said, said
+    assert before == {path: path.read_bytes() for path in before} and len(before) >= 8
+
+
 def test_it_moves_and_is_the_right_way_round_with_the_mobile_renderer(project: Project) -> None:
     plan = [
         {"name": playback, "scene": scene(place), "set": {"smooth_frames": False}, "views": SIX[:2], "steps": 8}
@@ -338,7 +353,7 @@ def test_it_moves_and_is_the_right_way_round_with_the_mobile_renderer(project: P
     for playback in ("video", "flipbook"):
         for yaw, pitch in SIX[:2]:
             errors = calibration.color_errors(in_view(seen.picture(f"{playback}_{yaw}_{pitch}"), yaw, pitch, FOV))
-            assert errors and max(errors.values()) <= CLOSE[playback] + 2, errors
+            assert errors and max(errors.values()) <= CLOSE[playback], errors
         numbers = [calibration.number_in(in_view(step, 90, 0, FOV), 90) for step in seen.steps(playback)]
         assert len(set(numbers)) >= 2, numbers
 
@@ -375,6 +390,13 @@ def test_a_flipbook_is_read_by_others_too_and_a_cancel_leaves_nothing(film: Path
         assert next(steps).data["total"] == FRAMES
     steps.close()
     assert [place.name for place in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_film_that_may_stutter_is_told_so() -> None:
+    about = Film(Path(), 2048, 1024, Fraction(24), tuple(range(96)))
+    assert godot._notes(about, True) == ()
+    assert "192 MiB" in godot._notes(about, False)[0]
+    assert "flipbook" in godot._notes(replace(about, width=4096, height=2048), True)[0]
 
 
 def test_where_theora_cannot_be_written_the_flipbook_is_named(

@@ -99,6 +99,9 @@ func _process(delta: float) -> void:
 # Left to itself, the player would be late where the loop closes: it is sent back before it comes to the end. (The film
 # has one frame more than is shown.) Its own step comes after this one, and is none when it was sent somewhere.
 func _step_film(delta: float, moving: bool) -> void:
+	if not _player.is_playing(): # it stops when it is taken out of the scene, such as for another tab of the editor
+		_player.play()
+		_move_to(_frame)
 	_player.paused = not moving and _settling == 0
 	_settling = maxi(_settling - 1, 0)
 	_frame = _player.stream_position * fps

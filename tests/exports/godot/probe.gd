@@ -28,6 +28,10 @@ func _show(job: Dictionary) -> void:
 	var camera: Camera3D = null if job.get("own_camera") else _camera()
 	var balls := _balls() if job.get("balls") else null
 	await _steps(4)
+	if job.get("away"):
+		remove_child(scene)
+		await _steps(2)
+		add_child(scene)
 	if job.get("panorama"):
 		_show_by_godots_own(sky)
 		await _steps(2)
