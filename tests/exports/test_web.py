@@ -228,6 +228,18 @@ def test_keys_look_around_zoom_and_pause(chromium: Browser, site: str) -> None:
         seen.page.wait_for_function("document.fullscreenElement")
 
 
+def test_after_a_click_the_keys_mean_the_sky_again(chromium: Browser, site: str) -> None:
+    with visit(chromium, site, **CALM) as seen:
+        seen.shown()
+        seen.page.get_by_role("button", name="Zoom in").click()
+        seen.page.keyboard.press("Space")
+        seen.page.wait_for_function("!film.paused")
+        seen.drawn()
+        assert worst(seen, 0, 0, FOV / 1.25) <= ABOUT_ONE, "it was zoomed once"
+        seen.page.evaluate("document.body.classList.add('quiet')")
+        seen.page.wait_for_function("getComputedStyle(bar).opacity === '0'")
+
+
 def test_the_wheel_zooms(chromium: Browser, site: str) -> None:
     with visit(chromium, site, **CALM) as seen:
         seen.shown()

@@ -220,7 +220,10 @@ function makeRenderer(canvas) {
 }
 
 function on(id, does) {
-  $(id).addEventListener('click', does);
+  $(id).addEventListener('click', (event) => {
+    if (event.detail) $(id).blur(); // by hand: keys mean the sky again, and the controls may fade
+    does();
+  });
 }
 
 function fullScreen() {
