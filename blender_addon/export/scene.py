@@ -35,6 +35,7 @@ def write(scene: bpy.types.Scene, path: Path) -> None:
                 export_apply=True,
                 export_cameras=True,
                 export_lights=True,
+                export_import_convert_lighting_mode="COMPAT",  # as bright beside a sky, whose white is 1, as here
                 export_animations=True,
                 export_yup=True,
             )

@@ -273,6 +273,7 @@ def with_scene(args: dict[str, Any]) -> Any:
     other.collection.objects.link(bpy.data.objects.new("Elsewhere", ball.data))
     camera = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "SUN"))
+    lamp.data.energy = 3.0
     for thing in (camera, lamp):
         scene.collection.objects.link(thing)
     ball.select_set(True)
@@ -298,7 +299,8 @@ def with_scene(args: dict[str, Any]) -> Any:
     found["nodes"] = sorted(node["name"] for node in document["nodes"])
     found["animated"] = len(document.get("animations", ()))
     found["cameras"] = len(document.get("cameras", ()))
-    found["lights"] = "KHR_lights_punctual" in document.get("extensionsUsed", ())
+    lights = document["extensions"]["KHR_lights_punctual"]["lights"]
+    found["lights"] = {light["type"]: light["intensity"] for light in lights}
     boxed = document["meshes"][next(n for n in document["nodes"] if n["name"] == "Boxed")["mesh"]]
     found["applied"] = document["accessors"][boxed["primitives"][0]["attributes"]["POSITION"]]["count"]
     ball_node = next(n for n in document["nodes"] if n["name"] == "Ball")

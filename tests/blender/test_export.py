@@ -130,7 +130,8 @@ def test_the_scene_goes_along_as_it_is_seen_and_stays_as_it_was(blender: Blender
     assert found["same"] and not found["temporary"] and found["asked"] == ["--facing=blender", "--front=0"]
     assert {"Ball", "Boxed", "Eye", "Lamp"} <= set(found["nodes"])
     assert not {"Hidden", "Elsewhere"} & set(found["nodes"])
-    assert found["animated"] and found["cameras"] and found["lights"]
+    assert found["animated"] and found["cameras"]
+    assert found["lights"]["directional"] == 3.0  # as in the scene: no lux, in which it would outshine the sky
     assert found["applied"] == 2 * 24 and found["ball"] == [0.0, 1.0, -5.0]  # +Y up: what is ahead is at -Z
     for text in found["off"]:
         assert "glTF add-on is switched off" in text
