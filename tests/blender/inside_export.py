@@ -222,6 +222,7 @@ def interrupted(args: dict[str, Any]) -> Any:
             raise KeyboardInterrupt
 
     works.time = SimpleNamespace(sleep=sleep, monotonic=works.time.monotonic)
+    raised = False
     try:
         bench.work.start(bench.request(), None, wait=True)
     except KeyboardInterrupt:
