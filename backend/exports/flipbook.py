@@ -10,6 +10,7 @@ import contextlib
 import math
 import struct
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import etcpak
@@ -42,6 +43,8 @@ def check(film: Film, instead: str) -> None:
 def write(film: Film, path: Path) -> Generator[Event, None, None]:
     """Write the film, whose sides are multiples of 4, as a texture array of a layer a frame; yields phases. Close the
     iterator to cancel: nothing is left. Raises ``SkyloopError``: bad_request, disk_full, internal."""
+    if film.frames == 1:
+        film = replace(film, picks=film.picks * 2)  # Godot takes one layer for a plain picture
     yield phase("compressing", 0, film.frames, "frame")
     with replacing(path) as beside, beside.open("wb") as file, contextlib.closing(film.read()) as frames:
         file.write(header(film.width, film.height, film.frames))

@@ -145,6 +145,7 @@ def project(sid: Sid, film: Path, blender_view: Path, tmp_path_factory: pytest.T
     exported(film, folder / "assets" / "deep" / "my_sky", height=512)
     exported(film, folder / "flipbook", **flipbook)
     exported(film, folder / "turned", prerotate=True, **blender, front_deg=40.0)
+    exported(calibration.write(film.with_name("one.mp4"), frames=1, width=256), folder / "one", **flipbook)
     exported(hue_film, folder / "hues" / "video")
     exported(hue_film, folder / "hues" / "flipbook", **flipbook)
     for front in (0, 40):
@@ -194,6 +195,7 @@ def seen(project: Project, request: pytest.FixtureRequest) -> Seen:
         {"name": "dim", "scene": flipbook, "set": still | {"energy": 0.25}, "views": [[0, 0]], "balls": True},
         {"name": "dusk", "scene": flipbook, "set": still | {"light_energy": 0.25}, "views": [[0, 0]], "balls": True},
         {"name": "full", "scene": flipbook, "set": still, "views": [[0, 0]], "balls": True},
+        {"name": "one", "scene": scene("one"), "set": {}, "views": [[90, 0]]},
         {"name": "turned", "scene": scene("turned"), "set": still, "views": [[40, 0]]},
         {"name": "panorama", "scene": scene("turned"), "set": still, "views": [[40, 0]], "panorama": True},
         {"name": "own", "scene": flipbook, "set": still, "views": [[90, 0]], "own_environment": True},
@@ -294,8 +296,9 @@ def test_energy_is_what_is_seen_and_light_energy_what_it_casts(seen: Seen) -> No
     assert dusk_ball < 0.65 * ball and dusk_sky == pytest.approx(sky, abs=1)
 
 
-def test_an_environment_of_ones_own_gets_the_sky(seen: Seen) -> None:
-    errors = calibration.color_errors(in_view(seen.picture("own_90_0"), 90, 0, FOV))
+@pytest.mark.parametrize("name", ["own", "one"])
+def test_an_environment_of_ones_own_gets_the_sky_and_a_still_is_one_too(seen: Seen, name: str) -> None:
+    errors = calibration.color_errors(in_view(seen.picture(f"{name}_90_0"), 90, 0, FOV))
     assert errors and max(errors.values()) <= 3, errors
 
 
