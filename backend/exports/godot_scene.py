@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..media.files import open_input
-from ..protocol import SkyloopError, bad_request
-from ..typed import parse_json
+from ..protocol import bad_request
+from .gltf import damaged, document, listed
 
-_MOST_BYTES = 1 << 32  # the format's own limit
-_MOST_JSON_BYTES = 256 << 20
 _BACK = 0.8  # times the larger side: at Godot's 75°, 0.65 would just do
 _DRACO = "KHR_draco_mesh_compression"
 
 
 def check(path: Path) -> None:
     """Raises ``SkyloopError(bad_request)`` unless Godot can read the scene; :func:`.gltf.check_scene` comes before."""
-    if _DRACO in _told(path).get("extensionsRequired", ()):
+    if _DRACO in listed(path, document(path), "extensionsRequired"):
         text = f"{path} is compressed with Draco, which Godot cannot read."
         raise bad_request(text, "Export it from Blender with Compression off.")
     viewpoint(path)
@@ -29,36 +25,18 @@ def check(path: Path) -> None:
 def viewpoint(path: Path) -> tuple[float, float, float] | None:
     """Where a camera that looks along -Z has the whole scene before it, in metres with +Y up; None where the scene has
     a camera of its own. Raises ``SkyloopError(bad_request)`` for a damaged scene."""
-    told = _told(path)
+    told = document(path)
     try:
         nodes = _placed(told)
         if any("camera" in node for node, _ in nodes):
             return None
         corners = np.array([corner for node, placed in nodes for corner in _corners(told, node, placed)] or [[0.0] * 3])
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
     low, high = corners.min(axis=0), corners.max(axis=0)
     x, y, z = (low + high) / 2
     width, height, depth = high - low
     return float(x), float(y), float(z + depth / 2 + _BACK * max(width, height, 1.0))
-
-
-def _told(path: Path) -> dict[str, Any]:
-    """The JSON chunk (glTF 2.0 specification, 4.4)."""
-    with open_input(path, _MOST_BYTES) as file:
-        head = file.read(20)
-        try:
-            size, kind = struct.unpack_from("<I4s", head, 12)
-            told = parse_json(file.read(size)) if kind == b"JSON" and size <= _MOST_JSON_BYTES else None
-        except (struct.error, ValueError) as error:
-            raise _damaged(path) from error
-    if not isinstance(told, dict):
-        raise _damaged(path)
-    return told
-
-
-def _damaged(path: Path) -> SkyloopError:
-    return bad_request(f"The scene {path} is damaged.", "Export it from Blender again, as glTF Binary (.glb).")
 
 
 def _placed(told: dict[str, Any]) -> list[tuple[dict[str, Any], np.ndarray]]:

@@ -416,6 +416,8 @@ def test_scenes_that_godot_cannot_read_are_refused(film: Path, tmp_path: Path) -
     assert "Draco" in refusal(film, tmp_path / "a", gltf=str(draco))
     loop = joined(tmp_path / "loop.glb", asset | {"nodes": [{"children": [0]}]})
     assert "damaged" in refusal(film, tmp_path / "b", gltf=str(loop))
+    odd = joined(tmp_path / "odd.glb", asset | {"extensionsRequired": 7})
+    assert "damaged" in refusal(film, tmp_path / "c", gltf=str(odd))
 
 
 def test_a_camera_is_put_before_all_of_the_scene(tmp_path: Path) -> None:
