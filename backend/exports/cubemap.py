@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from .film import Film
-from .numbered import chosen, put, visit
+from .numbered import chosen, put, spread
 from .orientation import ENGINES
 from .request import ExportRequest
 from .run import Steps, Written
@@ -103,7 +103,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
         for face in FACES:
             put(folder / f"{stem}_{face}.png", _png(made[face]))
 
-    yield from visit(film, numbers, take)
+    yield from spread(film, numbers, take)
     shows = ", ".join(f"{face} {picture}" for face, (picture, _) in turns(order).items())
     use = [(_FIRST_STRIP if strip else _FIRST)[order], _THEN[order], f"What each face shows: {shows}."]
     if order == "opengl" and not strip:

@@ -17,7 +17,7 @@ from ..protocol import Event
 from ..sequence import ELSEWHERE, KNEE, expanded
 from .film import Film
 from .light_files import LightFiles
-from .numbered import at_rate, chosen, named, put, visit
+from .numbered import at_rate, chosen, named, put, spread, visit
 from .orientation import wrapped
 from .request import ExportRequest
 from .run import Steps, Written
@@ -93,17 +93,17 @@ def write_light(
     suns = (yield from suns_of(film, numbers)) if boost else {}
     encode = LightFiles(kind, film.width, film.height, about_light(boost))
     solid_angle = Sphere(film.height, film.width).solid_angle[:, 0] / (4 * np.pi)
-    seen = Brightness(suns=sum(sun is not None for sun in suns.values()))
+    peaks, means = dict[int, float](), dict[int, float]()
 
     def take(number: int, frame: np.ndarray) -> None:
         light = expanded(frame, boost, suns.get(number))
         luminance = light @ LUMINANCE
-        seen.peak = max(seen.peak, float(luminance.max()))
-        seen.mean += float(luminance.sum(axis=1) @ solid_angle) / len(numbers)
+        peaks[number], means[number] = float(luminance.max()), float(luminance.sum(axis=1) @ solid_angle)
         put(folder / named(stem, number, kind), encode(light))
 
-    yield from visit(film, numbers, take)
-    return seen
+    yield from spread(film, numbers, take)
+    mean = sum(means[number] for number in numbers) / len(numbers)
+    return Brightness(max(peaks.values()), mean, sum(sun is not None for sun in suns.values()))
 
 
 def suns_of(film: Film, numbers: range) -> Generator[Event, None, dict[int, Sun | None]]:

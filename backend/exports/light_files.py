@@ -7,6 +7,7 @@ channel. Both are linear Rec.709, radiance 1 being the white of the display.
 from __future__ import annotations
 
 import struct
+import threading
 
 import cv2
 import numpy as np
@@ -22,14 +23,20 @@ class LightFiles:
 
     def __init__(self, kind: str, width: int, height: int, remark: str) -> None:
         self.kind, self.remark = kind, remark
-        self._exr = ExrEncoder(width, height) if kind == "exr" else None
+        self._size, self._threads = (width, height), threading.local()
 
     def __call__(self, light: np.ndarray) -> bytes:
-        """One file."""
-        if self._exr is None:
+        """One file; threads may call it at once."""
+        if self.kind != "exr":
             return radiance(light, self.remark)
         about = {"comments": ("string", self.remark.encode()), "envmap": ("envmap", _LATLONG)}
-        return with_attributes(self._exr(light), about)
+        return with_attributes(self._encoder()(light), about)
+
+    def _encoder(self) -> ExrEncoder:
+        """This thread's own: it holds a frame while it works."""
+        if not hasattr(self._threads, "encoder"):
+            self._threads.encoder = ExrEncoder(*self._size)
+        return self._threads.encoder
 
 
 def with_attributes(exr: bytes, attributes: dict[str, tuple[str, bytes]]) -> bytes:

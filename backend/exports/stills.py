@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .film import Film
-from .numbered import at_rate, chosen, named, put, visit
+from .numbered import at_rate, chosen, named, put, spread
 from .request import ExportRequest
 from .run import Steps, Written
 
@@ -38,7 +38,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
     def take(number: int, frame: np.ndarray) -> None:
         put(folder / (first if single else named("sky", number, kind)), picture(frame, kind, xmp))
 
-    yield from visit(film, numbers, take)
+    yield from spread(film, numbers, take)
     use = [
         f"Upload {first} to Google Photos, Facebook or any 360 photo viewer: it opens as a panorama to look around in.",
         "In an ordinary picture viewer it is flat: the whole sky, twice as wide as high, with ahead in the middle.",

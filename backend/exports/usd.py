@@ -8,7 +8,7 @@ from string import Template
 from ..sequence import check_room
 from .film import Film
 from .hdr import about_light, write_light
-from .numbered import named, put, visit
+from .numbered import named, put, spread
 from .orientation import ENGINES, wrapped
 from .request import ExportRequest
 from .run import Steps, Written
@@ -39,7 +39,7 @@ def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> S
         notes += [seen.told(), *seen.notes(boost)]
     else:
         xmp = panorama_xmp(film.width, film.height)
-        yield from visit(film, numbers, lambda n, f: put(frames / named("sky", n, kind), picture(f, kind, xmp)))
+        yield from spread(film, numbers, lambda n, f: put(frames / named("sky", n, kind), picture(f, kind, xmp)))
         light = "8 bit sRGB, which ends at display white."
         notes.append("PNG ends at display white, so there is no boost in it: choose EXR for a sun that casts shadows.")
     put(folder / STAGE, stage(film, kind, yaw_deg, light).encode())
