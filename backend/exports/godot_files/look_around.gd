@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT-0
 extends Camera3D
 ## Looks around: drag with the mouse, or use the arrow keys; the wheel zooms.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT-0
 @tool
 extends WorldEnvironment
 ## A looping sky, made with Skyloop. Ambient light and reflections follow it.

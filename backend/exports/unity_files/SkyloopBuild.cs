@@ -1,4 +1,5 @@
-// Builds a looping sky by Skyloop in the open scene. GPL-3.0-or-later; what you build with it is yours.
+// Builds a looping sky by Skyloop in the open scene.
+// SPDX-License-Identifier: MIT-0
 #if UNITY_EDITOR
 using System;
 using System.Collections.Generic;

@@ -1,4 +1,5 @@
-// A looping sky by Skyloop. GPL-3.0-or-later; what you build with it is yours.
+// A looping sky by Skyloop.
+// SPDX-License-Identifier: MIT-0
 using UnityEngine;
 using UnityEngine.Video;
 

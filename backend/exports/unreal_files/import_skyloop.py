@@ -1,7 +1,7 @@
+# SPDX-License-Identifier: MIT-0
 """Builds a looping sky by Skyloop in the open level of Unreal 5.3 or newer: Tools > Execute Python Script.
 
 Keep sky.mp4 and skyloop.json beside it. Running it again brings what it made up to date and adds nothing twice.
-GPL-3.0-or-later; what you build with it is yours.
 """
 
 import json

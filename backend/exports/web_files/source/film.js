@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* The film: a muted video that loops, and the texture that has its current frame. */
 
 import { VideoTexture } from 'three';

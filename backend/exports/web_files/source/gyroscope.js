@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* Looking by turning the phone. */
 
 import { Euler, Quaternion, Vector3 } from 'three';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* In a headset (WebXR). Where there are media layers the headset itself draws the film, sharper and at less cost;
    elsewhere, and under a scene, the sky's mesh is drawn for both eyes. */
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* Where one looks: yaw (to the right), pitch (up) and the vertical field of view, in degrees; and what moves it.
 
    Everything moves a goal, and the view follows within a moment. Where less motion is wanted, it is there at once. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* The page: what is on it, and what each control does. */
 
 import { Group, NoToneMapping, PerspectiveCamera, Scene, SRGBColorSpace, Texture, WebGLRenderer } from 'three';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* A glTF scene under the sky, lit by it. */
 
 import { AnimationMixer, Box3, PMREMGenerator, Scene, Vector3 } from 'three';

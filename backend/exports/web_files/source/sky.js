@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT-0
 /* The sky: a box around the eye, whose every pixel looks up its direction in the equirectangular picture.
 
    A direction, not a mesh's own coordinates, is looked up: so the poles are exact, and there is no seam. */
