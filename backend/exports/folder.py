@@ -41,7 +41,8 @@ def check_place(out: Path, *, force: bool) -> None:
         raise bad_request(f"{out} has other files in it, such as {first[:60]}.", hint)
     if changed := [name for name, digest in _ours(out).items() if _changed(out / name, digest)]:
         raise bad_request(
-            f"{changed[0]} in {out} was changed since it was exported.", "Move it away, or choose another folder."
+            f"{changed[0]} in {out} was changed since it was exported, so it is not replaced.",
+            "To keep your changes, move that file elsewhere and export again; or choose another folder.",
         )
 
 

@@ -111,8 +111,11 @@ def _small_enough(film: Film, folder: Path) -> Generator[Event, None, tuple[byte
     if clip.name == "sky.mp4":
         return data, ()
     clip.unlink()
-    note = f"sky.mp4 has {size / 1e6:.0f} MB, too much for one page, so sky.html shows it at {2 * height}x{height}."
-    return data, (note + " The folder's index.html, on a web server, shows it whole.",)
+    notes = (
+        f"sky.mp4 has {size / 1e6:.0f} MB, too much for one page, so sky.html shows it at {2 * height}x{height}.",
+        "The folder's index.html, on a web server, shows sky.mp4 as it is.",
+    )
+    return data, notes
 
 
 def _at_height(film: Film, height: int) -> Film:
