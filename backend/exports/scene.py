@@ -26,19 +26,21 @@ def check(film: Film, request: ExportRequest) -> None:
 
 
 def write(film: Film, request: ExportRequest, yaw_deg: float, folder: Path) -> Steps:
-    """``scene.glb``, the sky in ``sky/`` with its own README, and an archive of all."""
-    shutil.copyfile(request.gltf, folder / SCENE)
-    yield phase("scene", 1, 1, "file")
+    """The sky in ``sky/`` with its own README, ``scene.glb`` unless the sky's target has it, and an archive of all."""
+    together = bool(request.sky.gltf)  # then the scene is in the sky's folder, under the same name
+    if not together:
+        shutil.copyfile(request.gltf, folder / SCENE)
+        yield phase("scene", 1, 1, "file")
     sky, name = folder / SKY, request.sky.about.title
     sky.mkdir()
     done = yield from writer(request.sky).write(film, request.sky, yaw_deg, sky)
     (sky / README).write_text("".join(f"{n}. {line}\n" for n, line in enumerate(done.use, 1)), encoding="utf-8")
-    together = bool(request.sky.gltf)
+    scene = f"{SKY}/{SCENE}" if together else SCENE
     fits = "with the scene in it" if together else "turned to fit the scene"
     how = "" if together else ": import it as it is, without turning it"
     use = (
         f"The folder {SKY} is the sky for {name}, {fits}. {SKY}/{README} says how to use it.",
-        f"{SCENE} is the Blender scene by itself (glTF, +Y up){how}.",
+        f"{scene} is the Blender scene by itself (glTF, +Y up){how}.",
         f"{ARCHIVE} holds all of this, to send to somebody.",
     )
     return Written(use, f"{SKY}/{done.open}" if together else SCENE, done.notes, ARCHIVE)

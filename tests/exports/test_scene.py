@@ -80,8 +80,11 @@ def test_the_sky_is_turned_for_its_engine_as_the_scene_lies_there(
         _, document = run(asked(film, tmp_path / "out", options={"beside": beside}, front_deg=front_deg))
     except ModuleNotFoundError:
         pytest.skip(f"target {beside} is not there")
-    assert document["open"].startswith("sky/") == (beside in ("web", "godot"))  # the scene is in those, too
-    assert (tmp_path / "out" / document["open"]).is_file()
+    inside = beside in ("web", "godot")  # the scene is in those, and only there
+    assert document["open"].startswith("sky/") == inside and (tmp_path / "out" / document["open"]).is_file()
+    scene = "sky/scene.glb" if inside else "scene.glb"
+    assert [name for name in document["files"] if name.endswith(".glb")] == [scene]
+    assert f"{scene} is the Blender scene" in (tmp_path / "out" / "README.txt").read_text(encoding="utf-8")
     assert (document["yaw_deg"] - ENGINES[engine].ahead_deg - front_deg) % 360 == 0
 
 
