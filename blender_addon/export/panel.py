@@ -5,7 +5,6 @@ import bpy
 from .. import session
 from ..core.exporting import amount_left
 from ..core.state import NOT_SET_UP
-from ..sky import world
 from ..ui import SkyloopPanel, paragraph, tr
 from . import work
 from .choices import draw_choices
@@ -25,7 +24,7 @@ class SKYLOOP_PT_export(SkyloopPanel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return world.is_sky(context.scene.world) or session.current().state not in NOT_SET_UP
+        return session.current().state not in NOT_SET_UP
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

@@ -38,7 +38,18 @@ def test_before_it_is_set_up_there_is_only_what_can_be_used(blender: Blender, tm
     assert found["new"] == ["main"]
     assert found["sky"] == ["main", "vr", "world"]
     assert found["history"] == ["history", "main"]
-    assert found["ready"] == ["camera", "directions", "history", "main", "model", "part", "settings", "vr", "world"]
+    assert found["ready"] == [
+        "camera",
+        "directions",
+        "export",
+        "history",
+        "main",
+        "model",
+        "part",
+        "settings",
+        "vr",
+        "world",
+    ]
 
 
 def test_too_little_room_is_said_before_and_after_pressing(way_through: dict[str, Any]) -> None:
