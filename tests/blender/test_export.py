@@ -44,6 +44,7 @@ def test_of_an_unsaved_file_it_goes_beside_the_sky(blender: Blender, tmp_path: P
         assert "The file is not saved" in text and "choose another folder" in text
 
 
+@pytest.mark.once
 def test_any_sky_or_film_can_be_chosen(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("export:sources", root=tmp_path)
     for source in ("SHOWN", "HISTORY"):
@@ -86,6 +87,7 @@ def test_each_target_shows_its_own_options_and_no_others(blender: Blender, tmp_p
     assert "Blender stands still while the scene is written." in found["scene"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", ["slow", "deaf"])
 def test_while_it_goes_on_blender_stays_usable_and_a_cancel_leaves_nothing(
     blender: Blender, tmp_path: Path, mode: str
@@ -104,6 +106,7 @@ def test_switching_the_extension_off_ends_it(blender: Blender, tmp_path: Path) -
     assert found["after"] and found["left"] == ["shot.blend"]
 
 
+@pytest.mark.once
 def test_a_failure_is_told_where_it_happened_with_its_log(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("export:failures", root=tmp_path)
     assert "stopped unexpectedly (exit code 77)" in found["crash"][0]

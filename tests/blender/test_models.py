@@ -7,6 +7,8 @@ import struct
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import Blender
 
 
@@ -26,6 +28,7 @@ def test_a_model_is_got_with_one_button_and_used(blender: Blender, tmp_path: Pat
     assert found["ran"] == [["download", "wan21-1.3b"], ["verify", "wan21-1.3b"], ["remove", "wan21-1.3b"]]
 
 
+@pytest.mark.once
 def test_a_download_says_how_far_it_is_is_cancelled_and_goes_on(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("models:under_way", home=tmp_path)
     during, after = found["during"], found["after"]
@@ -52,6 +55,7 @@ def test_what_stands_in_the_way_is_said_in_blenders_words(blender: Blender, tmp_
     assert not can and "for this download only" in words and "[Allow Online Access]" in words
 
 
+@pytest.mark.once
 def test_the_token_goes_to_the_child_alone(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("models:environment", home=tmp_path)
     assert "ftp://mirror is no address" in found["wrong"]
@@ -59,6 +63,7 @@ def test_the_token_goes_to_the_child_alone(blender: Blender, tmp_path: Path) -> 
     assert not found["in_blend"] and not found["in_command"] and found["subtype"] == "PASSWORD"
 
 
+@pytest.mark.once
 def test_a_folder_of_the_users_is_used_where_it_lies(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("models:own_folder", home=tmp_path)
     assert "is not there" in found["missing"]

@@ -19,11 +19,13 @@ def test_a_sky_is_made_and_becomes_the_world(blender: Blender) -> None:
     assert found["second"] == "Skyloop: a second sky"
 
 
+@pytest.mark.once
 def test_garbage_on_the_pipe_does_no_harm(blender: Blender) -> None:
     found = blender.ask("generate", mode="garbage")
     assert found["problem"] is None and found["world"] == "Skyloop: northern lights"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [
@@ -94,6 +96,7 @@ def test_a_hostile_file_makes_nothing_happen(blender: Blender, tmp_path: Path) -
     assert found["runtime"] == str(tmp_path / "runtime")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", ["once", "stallonce", "lost"])
 def test_a_backend_that_dies_is_started_again(blender: Blender, mode: str) -> None:
     found = blender.ask("generate", mode=mode, timeouts={"silence_timeout_s": 1.0})

@@ -87,6 +87,7 @@ def test_ready_it_gives_way_to_the_request(way_through: dict[str, Any]) -> None:
     assert ready["can"]["repair"] and ready["can"]["move_generator"]
 
 
+@pytest.mark.once
 def test_damage_is_found_by_the_next_start_and_only_that_is_brought_back(after: dict[str, Any]) -> None:
     broken, repaired = after["broken"], after["repaired"]
     assert broken["stage"] == "broken" and "missing or damaged" in broken["main"] and "[Repair]" in broken["main"]
@@ -94,6 +95,7 @@ def test_damage_is_found_by_the_next_start_and_only_that_is_brought_back(after: 
     assert repaired["stage"] == "ready" and repaired["fetched"] == ["thing"]
 
 
+@pytest.mark.once
 def test_a_generator_that_does_not_start_can_be_repaired_where_that_is_said(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("setup:does_not_start", root=tmp_path)
     assert "cannot be loaded" in found["failed"]["main"] and "[Repair]" in found["failed"]["main"]
@@ -107,6 +109,7 @@ def test_moved_to_another_disk(after: dict[str, Any]) -> None:
     assert moved["left"] == ["moved.json"] and "Moved To" not in moved["preferences"]
 
 
+@pytest.mark.once
 def test_another_folder_chosen_by_hand_can_be_where_it_is_moved_to(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("setup:other", root=tmp_path)
     chosen = found["chosen"]
@@ -118,6 +121,7 @@ def test_another_folder_chosen_by_hand_can_be_where_it_is_moved_to(blender: Blen
     assert found["default"]["stage"] == "ready" and "Moved To" in found["default"]["preferences"]
 
 
+@pytest.mark.once
 def test_a_folder_chosen_while_a_sky_is_made_counts_afterwards(blender: Blender) -> None:
     found = blender.ask("setup:chosen_meanwhile")
     assert found["meanwhile"] == ["running", True]
@@ -140,6 +144,7 @@ def test_an_update_keeps_the_old_one_until_the_new_one_works(after: dict[str, An
     assert after["removed"]["stage"] == "none" and after["removed"]["left"] == 0
 
 
+@pytest.mark.once
 def test_two_blenders_at_once_make_it_once(blender: Blender, tmp_path: Path) -> None:
     found = blender.ask("setup:second", root=tmp_path)
     assert "Another Blender is setting it up just now" in found["beside"]["main"]
