@@ -16,7 +16,7 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ import torch
 
 from ..media.files import atomic_write
 from . import gauges
+from .memory import limits, peak, rungs
 from .networks import MODELS
-from .parts import PARTS, Bench, rate
+from .parts import Bench, Found, closure, engine, forward, rate
 from .report import markdown
 from .sides import sides
 
+PARTS: dict[str, Callable[[Bench, str], Found]] = {
+    "forward": forward, "engine": engine, "limits": limits, "peak": peak, "closure": closure, "rungs": rungs,
+    "sides": sides,
+}  # fmt: skip
+"""By name, the most important first."""
 USUAL = ("wan-1.3b", "ltx-2b", "animatediff", "wan-5b", "svd")
 _LEAST_S = 20.0  # left, to begin another measurement
 
@@ -43,7 +49,7 @@ def main(argv: list[str]) -> int:
     device = device_of(options.device)
     bench = Bench(device, options.tiny, time.monotonic() + 60 * options.minutes)
     document = _begun(options.out, device, tiny=options.tiny)
-    work = {"rate": rate, **PARTS, "sides": sides}
+    work = {"rate": rate, **PARTS}
     for part in ("rate", *options.parts):
         for name in ("",) if part == "rate" else ("videocrafter",) if part == "sides" else options.names or USUAL:
             _run(bench, part, name, work[part], document, options.out)
@@ -66,7 +72,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)} (default: {', '.join(USUAL)})")
     add("--out", type=Path, default=Path("foundation.json"), metavar="FILE", help="where to write what is found")
-    every = (*PARTS, "sides")
+    every = tuple(PARTS)
     add("--parts", type=lambda text: text.split(","), default=every, metavar="A,B", help=f"of {', '.join(every)}")
     add("--minutes", type=float, default=60.0, metavar="N", help="begin nothing after that (default 60)")
     add("--device", metavar="NAME", help="default: the card, if there is one")
@@ -90,7 +96,7 @@ def _begun(out: Path, device: torch.device, *, tiny: bool) -> dict[str, Any]:
 
 
 def _run(
-    bench: Bench, part: str, name: str, measure: Callable[[Bench, str], Iterator[dict[str, Any]]],
+    bench: Bench, part: str, name: str, measure: Callable[[Bench, str], Found],
     document: dict[str, Any], out: Path,
 ) -> None:  # fmt: skip
     """One part for one model; what an earlier call found of it is replaced."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import torch
@@ -16,25 +14,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..canvas import Canvas
 from ..denoise import Schedule, denoise
-from ..fields import Fields
-from ..film import Film
-from ..models import loading
-from ..models.base import VideoModel
-from ..models.memory_plan import Plan, Rung
 from ..models.placement import compute_dtype
-from ..models.sparing import Sparing
 from ..models.tuning import can_compile, compiled
-from ..protocol import SkyloopError
-from ..render import source_of
 from ..sizes import window_of
 from . import gauges
-from .networks import MODELS, the_entry
-from .subject import Subject, bare, canvas_of, sizes_of, subject
+from .subject import Subject, bare, canvas_of, subject
 
 Found = Iterator[dict[str, Any]]
-SIZES = (1024, 4096, 8192)
-LIMITS_GB = (8, 12, 16, 24)
-_BATCHES, _TILES = 3, 2
 
 
 @dataclass(frozen=True)
@@ -159,87 +145,6 @@ def _copy(canvas: Canvas) -> Canvas:
     return replace(canvas, latents=[z.clone() for z in canvas.latents])
 
 
-# --- memory
-
-
-def peak(bench: Bench, name: str) -> Found:
-    """The most memory of the card at several sizes: of the first window batches of a step, which are all alike, and of
-    decoding the first tiles."""
-    found = subject(name, bench.device, tiny=bench.tiny)
-    for part in MODELS[name].parts:  # all are there from the first size on
-        found.model.family.parts[part]
-    for width in (256, 512) if bench.tiny else SIZES:
-        yield {"width": width, **_some_work(bench, found, found.model, width)}
-    found.close()
-
-
-def _some_work(bench: Bench, found: Subject, model: VideoModel, width: int) -> dict[str, Any]:
-    """Memory and seconds of a few window batches of a sky of ``width`` pixels, and of decoding a few tiles of it."""
-    canvas = canvas_of(found, width, bench.latents(found))
-    scale, sigmas = found.entry.preset.guidance, bench.sigmas(found)
-    facts: dict[str, Any] = {}
-    with gauges.peaks(bench.device) as most:
-        start = time.perf_counter()
-        steps = denoise(model, canvas, found.prompts, Schedule(sigmas[:2], [scale]))
-        for _ in islice(steps, _BATCHES):
-            pass
-        del steps
-        gauges.settle(bench.device)
-        facts["denoise_s"] = time.perf_counter() - start
-    facts["denoise_peak_mb"] = most.get("peak_mb", 0.0)
-    with gauges.peaks(bench.device) as most:
-        start = time.perf_counter()
-        source = source_of(model, canvas, range(2), Fields())
-        if isinstance(source, Film):
-            pieces = source.develop()
-            with closing(pieces), torch.inference_mode():
-                next(pieces, None)
-        gauges.settle(bench.device)
-        facts["decode_s"] = time.perf_counter() - start
-    facts["decode_peak_mb"] = most.get("peak_mb", 0.0)
-    return facts | {"peak_mb": max(facts["denoise_peak_mb"], facts["decode_peak_mb"])}
-
-
-def limits(bench: Bench, name: str) -> Found:
-    """Whether the planner's layout works under artificial limits: some window batches and tiles with all parts."""
-    entry, before = the_entry(MODELS[name], tiny=bench.tiny), None
-    for gigabytes in LIMITS_GB:
-        facts: dict[str, Any] = {"limit_gb": gigabytes, "catalogue_min_gb": entry.memory.min_gb}
-        with gauges.limited(bench.device, gigabytes):
-            sizes = sizes_of(name, bench.device, tiny=bench.tiny)
-            try:
-                plan = _planned(bench, entry, sizes, gigabytes)
-            except SkyloopError as error:
-                yield facts | {"refused": error.line}
-                continue
-            facts |= plan.to_json()
-            if (plan.rung, plan.window_batch) == before:
-                yield facts | {"as": "the limit before"}
-                continue
-            before = plan.rung, plan.window_batch
-            try:
-                found = subject(name, bench.device, tiny=bench.tiny, plan=plan)
-                sparing = Sparing(found.model, leaner=found.model.leaner)
-                work = _some_work(bench, found, sparing, 256 if bench.tiny else 1024)
-                went = found.model.plan.rung, found.model.together
-                down = (
-                    f"{went[0]}{'' if went[1] else ', branches in turn'}" if went != (plan.rung, plan.together) else ""
-                )
-                yield facts | {"completed": True, "went_down_to": down, "tile": sparing.spec.clip_cells, **work}
-                found.close()
-            except (RuntimeError, SkyloopError) as error:
-                yield facts | {"completed": False, "error": str(error)[:300]}
-            found = None
-            gauges.free(bench.device)
-
-
-def _planned(bench: Bench, entry: Any, sizes: Any, gigabytes: float) -> Plan:
-    if bench.device.type == "cuda":
-        return loading.planned(entry, sizes, bench.device)
-    rung = (Rung.LEAVES, Rung.BLOCKS, Rung.SWAPPED, Rung.RESIDENT)[LIMITS_GB.index(int(gigabytes))]
-    return Plan(rung=rung, window_batch=1, device_bytes=0, host_bytes=0)  # to see that they run
-
-
 # --- loops
 
 
@@ -271,9 +176,3 @@ def closure(bench: Bench, name: str) -> Found:
             "loop": step / float(steps.median()),
         }  # fmt: skip
     found.close()
-
-
-PARTS: dict[str, Callable[[Bench, str], Found]] = {
-    "forward": forward, "engine": engine, "limits": limits, "peak": peak, "closure": closure,
-}  # fmt: skip
-"""By name, the most important first; ``sides`` is in :mod:`.sides`."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.bench import foundation, gauges, parts, sides
+from backend.bench import foundation, gauges, memory, parts, sides
 from backend.bench.anywhere import ROOT, engine_over_bare, evaluations
 from backend.bench.networks import MODELS, built
 from backend.bench.report import markdown
@@ -135,9 +135,15 @@ def test_nothing_is_begun_when_time_is_up(tmp_path: Path) -> None:
 
 
 def test_every_layout_that_a_limit_may_ask_for_completes() -> None:
-    found = list(parts.limits(BENCH, "wan-1.3b"))
+    found = list(memory.limits(BENCH, "wan-1.3b"))
     assert [f["rung"] for f in found] == ["leaves", "blocks", "swapped", "resident"]
     assert all(f["completed"] for f in found)
+
+
+def test_every_rung_completes_in_its_turn() -> None:
+    found = list(memory.rungs(BENCH, "wan-1.3b"))
+    assert [f["rung"] for f in found] == ["resident", "swapped", "blocks", "leaves", "fp8", "fp8_leaves"]
+    assert all(f["completed"] and not f["went_down_to"] for f in found), found
 
 
 def test_what_our_method_evaluates_is_counted_exactly() -> None:
