@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,7 @@ class Placement:
             if self.finish:
                 self.finish(part)
             if rung in IN_8_BITS:
-                dtype = next(p.dtype for p in part.parameters() if p.is_floating_point())
-                part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+                part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=_most_in(part))
             if rung in STREAMED:
                 return streamed(part, self.device, STREAMED[rung])
         if rung is Rung.RESIDENT:
@@ -139,6 +139,14 @@ class Placement:
         """These parts are let go."""
         for name in names:
             self._turns.pop(name, None)
+
+
+def _most_in(module: nn.Module) -> torch.dtype:
+    """What most of its weights are kept in: some networks keep a few, the first among them, in 32 bits."""
+    numbers: Counter[torch.dtype] = Counter()
+    for parameter in module.parameters():
+        numbers[parameter.dtype] += parameter.numel() if parameter.is_floating_point() else 0
+    return numbers.most_common(1)[0][0]
 
 
 class _Turn(ModelHook):

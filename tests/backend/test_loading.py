@@ -116,9 +116,16 @@ def test_where_parts_are_put_changes_no_bit(there: Path, rung: Rung) -> None:
             assert torch.equal(a, b)
 
 
-def test_8_bits_are_a_little_off(there: Path) -> None:
-    want, model = clean(loading.load(MODEL, CPU)), clean(loading.load(MODEL, CPU, plan=plan(Rung.FP8)))
-    assert 0 < float((model - want).abs().mean() / want.std()) < 0.1
+@pytest.mark.parametrize("rung", [Rung.FP8, Rung.FP8_LEAVES])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_8_bits_are_a_little_off(there: Path, monkeypatch: pytest.MonkeyPatch, rung: Rung, dtype: torch.dtype) -> None:
+    """Also of a network that is computed with in 16 bits, of which some weights stay in 32."""
+    want = clean(loading.load(MODEL, CPU))
+    monkeypatch.setattr(loading.placement, "compute_dtype", lambda _: dtype)
+    model: Any = loading.load(MODEL, CPU, plan=plan(rung))
+    assert 0 < float((clean(model) - want).abs().mean() / want.std()) < 0.1
+    found = {p.dtype for p in model.family.parts["transformer"].parameters()}
+    assert torch.float8_e4m3fn in found and torch.float32 in found
 
 
 def test_a_lora_changes_what_the_model_says_and_may_show_it_whole_panoramas(there: Path) -> None:
