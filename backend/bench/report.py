@@ -55,8 +55,10 @@ _TABLES: dict[str, tuple[str, Sequence[Column]]] = {
     "rungs": ("Every rung", (
         ("model", "name", str), ("layout", "rung", str), ("windows", "window_batch", str),
         ("together", "together", _number), ("tile", "tile", str), ("expected GB", "device_gb", _number),
-        ("completed", "completed", _number), ("went down to", "went_down_to", str), ("peak GB", "peak_mb", _gb),
-        ("denoise s", "denoise_s", _number), ("decode s", "decode_s", _number), ("error", "error", str))),
+        ("completed", "completed", _number), ("went down to", "went_down_to", str),
+        ("denoising GB", "denoise_peak_mb", _gb), ("peak GB", "peak_mb", _gb),
+        ("batch s", "batch_s", lambda v: _number(v, 3)), ("denoise s", "denoise_s", _number),
+        ("decode s", "decode_s", _number), ("error", "error", str))),
     "closure": ("The join of a loop", (
         ("model", "name", str), ("latents before", "before", str), ("first frame", "first_frame", _percent),
         ("first latent", "first_latent", _percent), ("worst", "worst", _percent),

@@ -100,11 +100,21 @@ class Placed(FoundationModel):
         """So many evaluations of a window are to come: compile the denoiser where that repays the minutes it takes."""
         if self._compiled or self.plan.rung not in (Rung.RESIDENT, Rung.SWAPPED):
             return
-        if tuning.repays(evaluations * self.sizes.flops, self.device, unet=self.sizes.unet):
-            self._compiled = True
-            self._placement.finish = tuning.compiled
-            self.family.parts.release(*self.entry.architecture.denoisers)
-            _logger.info("the denoiser is compiled when it is first used, which takes a minute or two")
+        again = tuning.was_compiled(self._what())
+        if tuning.repays(evaluations * self.sizes.flops, self.device, unet=self.sizes.unet, again=again):
+            self.compile()
+            took = "some seconds, as it was before" if again else "a minute or two"
+            _logger.info("the denoiser is compiled when it is first used, which takes %s", took)
+
+    def compile(self) -> None:
+        """Have the denoiser compiled when it is next used, for batches of one size."""
+        self._compiled, self._placement.finish = True, tuning.compiled
+        self.family.parts.release(*self.entry.architecture.denoisers)
+
+    def _what(self) -> str:
+        """What is compiled, and for which card."""
+        card = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{self.entry.id}, {self.spec.window_batch}, {self.together}, {self.sizes.quantised}, {card}"
 
     def predict(
         self, x: Tensor, sigma: float, views: Sequence[View], prompts: Sequence[Any], negative: Any, guidance: float
@@ -119,6 +129,8 @@ class Placed(FoundationModel):
             views, prompts = [*views, *[views[-1]] * missing], [*prompts, *[prompts[-1]] * missing]
         try:
             found = super().predict(x, sigma, views, prompts, negative, guidance)[:count]
+            if guided not in self._largest:
+                tuning.note_compiled(self._what())
             self._largest[guided] = len(x)
             return found
         except tuning.failures() as error:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..runtime import places
 
 # Of networks for which diffusers names no blocks that repeat.
 _BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D", "TemporalConvLayer", "SpatioTemporalResBlock",
@@ -17,13 +23,42 @@ _MOST_SHAPES = 64
 # without. On an H100 and 16 cores 5 to 22 s a shape of the former, 81 s of the latter, 17 to 31 %, and 25 to 60 %
 # (docs/performance.md).
 BLOCKS_S, UNET_S, SAVED, USED = 60.0, 240.0, 0.17, 0.4
+# Of that, what it takes where an earlier process made the same kernels: 14 of 63 s.
+AGAIN = 0.25
+_KERNELS = "kernels"
 
 
-def repays(operations: float, device: torch.device, *, unet: bool) -> bool:
-    """Whether compiling saves more time than it takes, of so many operations to come."""
+def repays(operations: float, device: torch.device, *, unet: bool, again: bool = False) -> bool:
+    """Whether compiling saves more time than it takes, of so many operations to come. ``again``: it was done before,
+    and its kernels are on the disk."""
     if not can_compile(device):
         return False
-    return operations / (USED * matrix_rate(device)) * SAVED > (UNET_S if unet else BLOCKS_S)
+    takes_s = (UNET_S if unet else BLOCKS_S) * (AGAIN if again else 1)
+    return operations / (USED * matrix_rate(device)) * SAVED > takes_s
+
+
+def was_compiled(what: str) -> bool:
+    """Whether :func:`note_compiled` was told so in this environment."""
+    return bool(note := _note(what)) and note.is_file()
+
+
+def note_compiled(what: str) -> None:
+    """For later processes: ``what`` (a denoiser, its batch, a card) has been compiled here."""
+    if note := _note(what):
+        with contextlib.suppress(OSError):  # then it is taken for the first time again
+            note.touch()
+
+
+def _note(what: str) -> Path | None:
+    kernels = _kernels()
+    return kernels and kernels / f"{hashlib.sha256(what.encode()).hexdigest()[:16]}.done"
+
+
+def _kernels() -> Path | None:
+    """Where kernels are kept: in the private environment, as they belong to its torch and go with it; elsewhere where
+    torch keeps them for the time being."""
+    env = places.own()
+    return env and env / _KERNELS
 
 
 def matrix_rate(device: torch.device) -> float:
@@ -49,6 +84,10 @@ def compiled(denoiser: Any) -> None:
     """Compile the blocks that it is made of, for fixed shapes, when it is next called: that takes about a minute."""
     import torch._dynamo
 
+    if kernels := _kernels():
+        with contextlib.suppress(OSError):
+            kernels.mkdir(exist_ok=True)
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels))
     torch._dynamo.config.cache_size_limit = max(_MOST_SHAPES, torch._dynamo.config.cache_size_limit)
     if getattr(denoiser, "_repeated_blocks", None):
         denoiser.compile_repeated_blocks(fullgraph=True, dynamic=False)

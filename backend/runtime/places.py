@@ -89,15 +89,20 @@ def home() -> Path:
     """
     if chosen := os.environ.get("SKYLOOP_HOME"):
         return Path(chosen).expanduser().absolute()
-    prefix = Path(sys.prefix)
-    if prefix.parent.name == "envs" and (prefix / READY).exists():
-        return prefix.parents[1]
+    if env := own():
+        return env.parents[1]
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Skyloop"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "Skyloop"
     data = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "skyloop"
+
+
+def own() -> Path | None:
+    """The environment that this process runs in; None in any other Python."""
+    prefix = Path(sys.prefix)
+    return prefix if prefix.parent.name == "envs" and (prefix / READY).exists() else None
 
 
 def current(at: Path) -> Path:

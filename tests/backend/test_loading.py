@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from backend import commands
 from backend.counting import model_facts
-from backend.models import loading, store
+from backend.models import loading, store, tuning
 from backend.models.base import View
 from backend.models.catalogue import entry
 from backend.models.memory_plan import Plan, Rung
@@ -245,6 +247,38 @@ def test_a_compiled_denoiser_is_given_batches_of_one_size(there: Path, monkeypat
     text, negative = model.encode_text(["a sky", ""])
     alone = model.predict(x, 0.7, [View(0.0, 1.5, 0.06)], [text], negative, 5.0)
     assert len(alone) == 1 and len(made) == 1 and seen == [4, 4]
+
+
+def test_what_was_compiled_once_repays_sooner_the_next_time(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in a Python of the user's, where kernels are gone with the next start of the computer."""
+    asked: list[bool] = []
+    env = there / "env"
+    env.mkdir()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # and restored to what it was
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(loading.tuning, "repays", lambda *_, again, **__: (asked.append(again), True)[1])
+    for own in (None, env, env):
+        monkeypatch.setattr(loading.tuning.places, "own", lambda own=own: own)
+        model: Any = loading.load(MODEL, CPU, plan=plan(Rung.RESIDENT))
+        want = clean(model)
+        model.expect(1000)
+        monkeypatch.setattr(WanTransformer3DModel, "compile_repeated_blocks", lambda *_, **__: None)
+        assert torch.allclose(clean(model), want, atol=1e-5)
+    assert asked == [False, False, True]
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(env / "kernels")
+    other: Any = loading.load(MODEL, CPU, plan=replace(plan(Rung.RESIDENT), window_batch=3))
+    other.expect(1000)
+    assert asked[-1] is False, "other shapes have other kernels"
+
+
+@pytest.mark.parametrize("unet", [True, False])
+def test_compiling_again_repays_in_a_quarter_of_the_time(monkeypatch: pytest.MonkeyPatch, unet: bool) -> None:
+    monkeypatch.setattr(tuning, "can_compile", lambda _: True)
+    monkeypatch.setattr(tuning, "matrix_rate", lambda _: 1e14)
+    least = {
+        a: next(n for n in range(1, 20_000) if tuning.repays(n * 1e13, CPU, unet=unet, again=a)) for a in (False, True)
+    }
+    assert least[False] == pytest.approx(4 * least[True], abs=4)
 
 
 def test_without_guidance_there_is_room_for_twice_as_many_windows(there: Path) -> None:
