@@ -5,13 +5,27 @@ import { VideoTexture } from 'three';
 
 const LATE_MS = 500; // without word of a new frame, after which the texture is renewed all the same
 
+/** A texture that takes a new frame when a picture is drawn and there is one: between the word of it and the picture,
+    the video may have been given another file, or begun to look for another time. */
+class FrameTexture extends VideoTexture {
+  set needsUpdate(value) {
+    this.stale = value;
+  }
+
+  take() {
+    if (!this.stale || this.image.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    this.stale = false;
+    super.needsUpdate = true;
+  }
+}
+
 export class Film {
   /** `video`: the page's element. `fps`: frames a second. `fresh()` is called when there is a new frame to show. */
   constructor(video, fps, fresh) {
     this.video = video;
     this.fps = fps;
     this.fresh = fresh;
-    this.texture = new VideoTexture(video);
+    this.texture = new FrameTexture(video);
     this.heard = 0;
     const hear = () => {
       this.heard = performance.now();
@@ -32,13 +46,14 @@ export class Film {
 
   /** Take the current frame, whatever the browser said. */
   renew() {
-    this.texture.needsUpdate = this.ready;
+    this.texture.needsUpdate = true;
     this.fresh();
   }
 
   /** To be called before each picture: some browsers do not tell of frames, or not in a headset. */
   step() {
     if (!this.paused && this.ready && performance.now() - this.heard > LATE_MS) this.renew();
+    this.texture.take();
   }
 
   /** Play; false where the browser wants a tap first. */
