@@ -107,11 +107,14 @@ def _ring(
 def _quiet_runs(
     wanted: Sequence[str], expression: str | None, python: Path, environ: dict[str, str]
 ) -> Iterator[tuple[str, Run]]:
-    """What needs neither a screen nor the machine to itself, the longest first; Blender's tests once a Blender."""
-    for ring in [ring for ring in ("backend", "blender", "unit") if ring in wanted]:
-        yield ring, partial(_ring, ring, expression, python, environ)
-    for version in blenders.PYTHONS if "blender" in wanted else ():
-        yield f"blender {version}", partial(_other_blender, version, expression, python, environ)
+    """What needs neither a screen nor the machine to itself; Blender's tests once a Blender. The longest is first, so
+    that two rows of them end at about the same time."""
+    others = blenders.PYTHONS if "blender" in wanted else ()
+    for name in ("backend", *others, "blender", "unit"):
+        if name in others:
+            yield f"blender {name}", partial(_other_blender, name, expression, python, environ)
+        elif name in wanted:
+            yield name, partial(_ring, name, expression, python, environ)
 
 
 def _other_blender(

@@ -102,7 +102,10 @@ def film_frame(colour: list[float]) -> int:
     return round((srgb(colour[0]) - frame_colour(0)[0]) / (frame_colour(1)[0] - frame_colour(0)[0]))
 
 
-@pytest.mark.parametrize(("engine", "runs", "times"), [("CYCLES", RUNS, TIMES), ("EEVEE", RUNS[1:3], [-3, 1, 17, 33])])
+@pytest.mark.parametrize(
+    ("engine", "runs", "times"),
+    [("CYCLES", RUNS, TIMES), pytest.param("EEVEE", RUNS[1:3], [-3, 1, 17, 33], marks=pytest.mark.once)],
+)
 def test_every_speed_keeps_the_loop(
     blender: Blender, tmp_path: Path, engine: str, runs: list[tuple[str, bool, int]], times: list[int]
 ) -> None:
@@ -138,7 +141,7 @@ def test_the_sliders_do_what_they_say(blender: Blender, tmp_path: Path) -> None:
     assert np.allclose(lit, plain, rtol=0.01), "what the camera sees is the picture, however strong it lights"
 
 
-@pytest.mark.parametrize("engine", ["CYCLES", "EEVEE"])
+@pytest.mark.parametrize("engine", ["CYCLES", pytest.param("EEVEE", marks=pytest.mark.once)])
 def test_the_horizon_is_blurred_and_nothing_else(blender: Blender, tmp_path: Path, engine: str) -> None:
     picture = np.zeros((128, 256, 3), np.uint8)
     picture[:64] = 255

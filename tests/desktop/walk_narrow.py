@@ -1,4 +1,5 @@
-"""Every panel of the tab open at once, in a wide sidebar, a narrow one, and enlarged in that; at a resolution scale."""
+"""Every panel of the tab open at once, in a wide sidebar, a narrow one, and perhaps enlarged in that; at a resolution
+scale."""
 
 from typing import Any
 
@@ -29,6 +30,8 @@ def walk() -> w.Walk:
         yield from drag_to(round(width * w.ARGS["scale"]))
         yield from w.show(name, faint=True)
         w.note(**{f"{name}_width": w.region("UI").width})
+    if not w.ARGS["enlarged"]:
+        return
     region = w.region("UI")
     with bpy.context.temp_override(window=w.window(), area=w.view3d(), region=region):
         bpy.ops.view2d.zoom_in(zoomfacx=w.ARGS["enlarged"], zoomfacy=w.ARGS["enlarged"])  # as Ctrl and + do
