@@ -28,6 +28,7 @@ from . import blenders
 
 ROOT = Path(__file__).resolve().parents[1]
 RINGS = ("unit", "backend", "blender", "desktop", "exports")
+LINTS = {"ruff": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "pyright": ["pyright"]}
 ALONE = ("desktop", "exports")  # a real screen, and the time that a tick takes
 
 
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
     environ.pop("PYTHONHOME", None)
     if {"blender", "desktop"} & set(wanted):
         environ["SKYLOOP_NO_BPY"] = _make_bpy()
-    outcomes = _lint(python, environ) if "lint" in wanted else []
+    outcomes = [_lint(name, python, environ) for name in ("ruff", "format") if "lint" in wanted]
     outcomes += _two_at_a_time(_quiet_runs(wanted, arguments.k, python, environ))
     outcomes += [_ring(ring, arguments.k, python, environ) for ring in ALONE if ring in wanted]
     return _report(outcomes, bool(arguments.k))
@@ -79,19 +80,15 @@ def _make_bpy() -> str:
     return ""
 
 
-def _lint(python: Path, environ: dict[str, str]) -> list[Outcome]:
-    checks = {
-        "ruff": [python, "-m", "ruff", "check", "."],
-        "format": [python, "-m", "ruff", "format", "--check", "."],
-        "pyright": [python, "-m", "pyright", "--pythonpath", python],
-    }
-    outcomes = []
-    for name, command in checks.items():
+def _lint(name: str, python: Path, environ: dict[str, str], output: IO[str] | None = None) -> Outcome:
+    if output is None:
         _title(name)
-        start = time.monotonic()
-        status = subprocess.run(command, cwd=ROOT, env=environ).returncode
-        outcomes.append(Outcome(name, status == 0, "clean" if status == 0 else "problems", time.monotonic() - start))
-    return outcomes
+    start = time.monotonic()
+    command = [python, "-m", *LINTS[name]]
+    if name == "pyright":
+        command += ["--pythonpath", python]
+    status = subprocess.run(command, cwd=ROOT, env=environ, stdout=output, stderr=output).returncode
+    return Outcome(name, status == 0, "clean" if status == 0 else "problems", time.monotonic() - start)
 
 
 def _ring(
@@ -115,6 +112,8 @@ def _quiet_runs(
             yield f"blender {name}", partial(_other_blender, name, expression, python, environ)
         elif name in wanted:
             yield name, partial(_ring, name, expression, python, environ)
+    if "lint" in wanted:
+        yield "pyright", partial(_lint, "pyright", python, environ)
 
 
 def _other_blender(

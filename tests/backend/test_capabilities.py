@@ -15,8 +15,8 @@ from backend.pipeline import generate
 from backend.protocol import CameraKey, GenerateRequest, Region
 from tests.backend.test_pipeline import OracleEngine
 
-# Large enough for one refinement.
-SMALL = GenerateRequest(prompt="anything", width=512, height=256, steps=4, seed=7, fov_deg=90.0)
+# Large enough for one refinement; figures take long, and have tests of their own.
+SMALL = GenerateRequest(prompt="anything", width=512, height=256, steps=4, seed=7, fov_deg=90.0, measure=False)
 LARGE = replace(SMALL, width=1024, height=512)
 
 
@@ -73,19 +73,19 @@ def test_a_sky_made_of_another_is_like_it_by_as_much_as_it_keeps(tmp_path: Path,
     old = np.stack(list(read_frames(soft / "sky.mp4")))
     alike, evaluations = list[float](), list[int]()
     for strength in (0.1, 0.5, 0.9):
-        request = replace(SMALL, source=str(soft), strength=strength, measure=False)
+        request = replace(SMALL, source=str(soft), strength=strength)
         new, result, _ = make(request, tmp_path / f"{strength}")
         alike.append(likeness(old, new))
         evaluations.append(result["evaluations"])
     assert alike[0] > 0.95
     assert alike[0] > alike[1] > alike[2]
-    _, whole, _ = make(replace(SMALL, measure=False), tmp_path / "whole")
+    _, whole, _ = make(SMALL, tmp_path / "whole")
     assert evaluations[0] <= evaluations[1] < evaluations[2] <= whole["evaluations"]
 
 
 @pytest.mark.parametrize("fov_deg", [90.0, 45.0])  # the layout is as fine as the candidate, or finer
 def test_a_candidate_becomes_a_large_sky_of_the_same_layout(tmp_path: Path, soft: Path, fov_deg: float) -> None:
-    grow = replace(LARGE, fov_deg=fov_deg, source=str(soft), strength=0.2, measure=False)
+    grow = replace(LARGE, fov_deg=fov_deg, source=str(soft), strength=0.2)
     large, _, engine = make(grow, tmp_path / "large")
     assert large.shape == (16, 512, 1024, 3)
     assert likeness(np.stack(list(read_frames(soft / "sky.mp4"))), large) > 0.9
@@ -94,7 +94,7 @@ def test_a_candidate_becomes_a_large_sky_of_the_same_layout(tmp_path: Path, soft
 
 def test_a_slight_change_of_a_large_sky_does_not_go_through_a_small_one(tmp_path: Path) -> None:
     make(LARGE, tmp_path / "first")
-    again = replace(LARGE, source=str(tmp_path / "first"), measure=False)
+    again = replace(LARGE, source=str(tmp_path / "first"))
     for strength, widest_rad in ((0.1, 0.9), (0.5, 1.6)):  # 45 degrees are what a window of the refinement sees
         _, _, engine = make(replace(again, strength=strength), tmp_path / f"{strength}")
         views = [view for _, _, seen in engine.oracle.calls for view in seen if abs(view.pitch) < 0.1]
@@ -105,7 +105,7 @@ def test_a_still_panorama_keeps_its_low_frequencies(tmp_path: Path) -> None:
     rows, columns = np.mgrid[0:256, 0:512]
     grey = (127 + 60 * np.sin(2 * np.pi * columns / 512) * np.cos(np.pi * (rows / 256 - 0.5))).astype(np.uint8)
     image = picture(tmp_path / "still.png", grey)
-    movie, result, _ = make(replace(SMALL, image=image), tmp_path / "with")
+    movie, result, _ = make(replace(SMALL, image=image, measure=True), tmp_path / "with")
     assert result["figures"]["fidelity_low_db"] > 20
     assert np.abs(np.diff(movie.astype(int), axis=0)).mean() > 1, "it must move"
     without, _, _ = make(SMALL, tmp_path / "without")
